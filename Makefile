@@ -1,0 +1,55 @@
+# The developer's manual: `make` lists the targets. Needs Python 3.11+, a C compiler and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test lint format crash bench wheel clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	@echo "Installing; llama-cpp-python is compiled once, which takes about five minutes …"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+install: $(READY) ## set everything up in .venv
+
+run: $(READY) ## set up, index knowledge/, and talk to the assistant in the terminal
+	$(BIN)/assistant ingest knowledge
+	$(BIN)/assistant chat
+
+demo: $(READY) ## set up, index knowledge/, and ask three questions in two languages
+	$(BIN)/assistant ingest knowledge
+	@printf '%s\n' '大模型训练需要多少数据？' 'How can we cut the compute cost of training?' \
+		'我们有哪些GPU？' | $(BIN)/assistant ask -
+
+test: $(READY) ## the quick suite
+	$(BIN)/pytest
+
+lint: $(READY) ## ruff and mypy, as CI runs them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+crash: $(READY) ## kill an ingest at 100 random moments and look for damage (minutes)
+	$(BIN)/pytest -m slow tests/test_crash.py
+
+bench: $(READY) ## the benchmarks behind DESIGN's targets; DATA=folder with cmrc2018_dev.json
+	$(BIN)/python evals/bench/retrieval.py $(DATA)/cmrc2018_dev.json
+	$(BIN)/python evals/bench/gate.py $(DATA)
+	$(BIN)/python evals/bench/speed.py
+
+wheel: $(READY) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## remove the virtual environment and build outputs
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,282 @@
+"""The whole story of an answer, on one screen: see `Answerer.stream`.
+
+validate · condense with the history · retrieve · evidence gate · prompt · engine ·
+check citations · answer, or a plain refusal. It holds no state between questions and
+knows no surface.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
+
+from assistant.citations import Checked, Checker, CitationList, split_stream
+from assistant.conversation import complete, needs_context, new_id
+from assistant.embed import Embedder, HashEmbedder
+from assistant.engines.base import (
+    Evidence,
+    Passage,
+    context_tokens,
+    count_tokens,
+    engine_name,
+    prompt_form,
+)
+from assistant.engines.extractive import ExtractiveEngine
+from assistant.errors import QuestionError
+from assistant.ingest.clean import clean_text
+from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
+from assistant.retrieve import Found, Gate
+from assistant.settings import Settings
+from assistant.text import detect_language
+from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
+
+NEAREST_DOCUMENTS = 3
+_GREETINGS = {
+    "greeting": ("你好", "您好", "嗨", "在吗", "hi", "hello", "hey", "help", "帮助"),
+    "thanks": ("谢谢", "谢谢你", "多谢", "感谢", "thanks", "thank you", "thx"),
+}
+_DECLINED = ("资料中没有答案", "资料中未提及", "the documents do not say")
+
+
+@dataclass
+class _Turn:
+    """One question on its way to an answer."""
+
+    question: str
+    language: Language
+    principal: Principal
+    conversation_id: str
+    timings: dict[str, float] = field(default_factory=dict)
+    citations: CitationList = field(default_factory=CitationList)
+    text: str = ""
+    engine: str = "none"
+    usage: Usage = Usage()
+    refused: bool = False
+    confidence: float = 0.0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - began
+
+    def add(self, text: str) -> AnswerEvent:
+        self.text += text
+        return AnswerEvent("token", text=text)
+
+    def answer(self) -> Answer:
+        """Return the finished answer."""
+        return Answer(
+            text=self.text.strip(),
+            citations=self.citations.citations(),
+            refused=self.refused,
+            confidence=self.confidence,
+            engine=self.engine,
+            conversation_id=self.conversation_id,
+            answer_id=new_id(),
+            timings=self.timings,
+            usage=self.usage,
+        )
+
+
+class Answerer:
+    """Answers one question at a time from what `search` finds; safe to share between threads.
+
+    Args:
+        search: ``(query, principal, k)`` to `Found`.
+        embedder: for judging whether a passage supports a sentence.
+        open_engine: returns the engine, loading it on first use.
+        count_documents: how many documents a principal may read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        search: Callable[[str, Principal, int], Found],
+        embedder: Embedder | HashEmbedder,
+        open_engine: Callable[[], BaseChatModel],
+        count_documents: Callable[[Principal], int],
+    ) -> None:
+        self._settings = settings
+        self._search = search
+        self._embedder = embedder
+        self._open_engine = open_engine
+        self._count_documents = count_documents
+
+    def stream(
+        self,
+        question: str,
+        history: Sequence[Message],
+        principal: Principal,
+        conversation_id: str,
+    ) -> Iterator[AnswerEvent]:
+        """Yield the sources, then checked text sentence by sentence, then the whole answer."""
+        turn = _Turn(question, detect_language(question), principal, conversation_id)
+        if courtesy := _courtesy(question, turn.language):
+            yield AnswerEvent("sources")
+            yield turn.add(courtesy)
+        else:
+            with turn.timed("condense"):
+                standalone = self._condense(question, history, turn.language)
+            with turn.timed("retrieve"):
+                found = self._search(standalone, principal, self._settings.top_k)
+            turn.confidence = found.confidence
+            yield AnswerEvent("sources", hits=found.hits)
+            if self._enough(found):
+                yield from self._answer(turn, standalone, found.hits)
+            if not turn.text:
+                yield self._refuse(turn, found.hits)
+        yield AnswerEvent("answer", answer=turn.answer())
+
+    def _condense(self, question: str, history: Sequence[Message], language: Language) -> str:
+        """Make a follow-up complete: by the engine when it can chat, else by joining questions."""
+        if not history or not needs_context(question):
+            return question
+        engine = self._open_engine()
+        if prompt_form(engine) != "chat":
+            return complete(question, history)
+        said = "\n".join(f"{m.role}: {m.text[:400]}" for m in history[-6:])
+        messages = load_prompt("condense").messages(language, history=said, question=question)
+        rewritten = clean_text(str(engine.invoke(messages).text))
+        usable = rewritten and len(rewritten) <= self._settings.max_question_chars
+        return rewritten if usable else complete(question, history)
+
+    def _enough(self, found: Found) -> bool:
+        threshold = self._settings.gate_threshold
+        return bool(found.hits) and found.confidence >= (
+            Gate.load().threshold if threshold is None else threshold
+        )
+
+    def _answer(self, turn: _Turn, question: str, hits: Sequence[Hit]) -> Iterator[AnswerEvent]:
+        """Yield the engine's supported sentences; when none is, the best ones of the passages."""
+        engine = self._open_engine()
+        yield from self._speak(turn, engine, question, hits)
+        if not turn.text and not turn.refused and not isinstance(engine, ExtractiveEngine):
+            fallback = ExtractiveEngine(embed=self._embedder.embed_passages)
+            yield from self._speak(turn, fallback, question, hits)
+
+    def _speak(
+        self, turn: _Turn, engine: BaseChatModel, question: str, hits: Sequence[Hit]
+    ) -> Iterator[AnswerEvent]:
+        prompt = load_prompt("answer" if prompt_form(engine) == "chat" else "answer_completion")
+        with turn.timed("check"):
+            passages = self._fit(engine, prompt, hits)
+            checker = Checker(passages, self._embedder.embed_passages)
+        messages = _messages(prompt, turn.language, question, passages)
+        turn.engine = engine_name(engine)
+        for sentence in split_stream(self._generate(turn, engine, messages, prompt.stop)):
+            if sentence.strip().lower().startswith(_DECLINED):
+                turn.refused = not turn.text
+                return
+            with turn.timed("check"):
+                checked = checker.check(sentence)
+            if checked:
+                yield turn.add(_joined(turn, checked))
+
+    def _generate(
+        self,
+        turn: _Turn,
+        engine: BaseChatModel,
+        messages: list[BaseMessage],
+        stop: Sequence[str],
+    ) -> Iterator[str]:
+        pieces = engine.stream(messages, stop=list(stop) or None)
+        while True:
+            with turn.timed("engine"):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            if isinstance(piece, AIMessageChunk) and piece.usage_metadata:
+                used = piece.usage_metadata
+                turn.usage = Usage(used["input_tokens"], used["output_tokens"])
+            yield str(piece.text)
+
+    def _fit(self, engine: BaseChatModel, prompt: Prompt, hits: Sequence[Hit]) -> list[Hit]:
+        fixed = sum(
+            count_tokens(engine, str(message.content))
+            for message in prompt.messages("zh", passages="", question="")
+        )
+        budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
+        return fit(
+            hits, budget, lambda text: count_tokens(engine, text), self._settings.max_passages
+        )
+
+    def _refuse(self, turn: _Turn, hits: Sequence[Hit]) -> AnswerEvent:
+        """Say that the documents do not hold the answer, what was searched, and what is nearest."""
+        turn.refused, turn.engine = True, "none"
+        count = self._count_documents(turn.principal)
+        if not count:
+            return turn.add(reply("nothing", turn.language))
+        titles = list(dict.fromkeys(hit.document.title for hit in hits))[:NEAREST_DOCUMENTS]
+        listed = "\n".join(f"- {title}" for title in titles)
+        searched = reply("searched", turn.language, count=count)
+        space = "" if turn.language == "zh" else " "
+        parts = [
+            reply("refusal", turn.language) + space + searched,
+            f"{reply('nearest', turn.language)}\n{listed}" if titles else "",
+            reply("advice", turn.language),
+        ]
+        return turn.add("\n\n".join(part for part in parts if part))
+
+
+def validated(question: str, limit: int) -> str:
+    """Return a question fit to be searched, cleaned of control characters.
+
+    Raises:
+        QuestionError: it is longer than ``limit`` characters, or holds no word.
+    """
+    if len(question) > limit:
+        raise QuestionError(
+            f"The question has {len(question):,} characters, more than {limit:,}. Shorten it, "
+            "or ingest the long text as a document and ask about it."
+        )
+    cleaned = clean_text(question)
+    if not any(character.isalnum() for character in cleaned):
+        raise QuestionError("The question is empty. Write it in words.")
+    return cleaned
+
+
+def _courtesy(question: str, language: Language) -> str:
+    """Return the reply to a greeting or thanks, ``""`` for a question."""
+    words = question.strip("！!。.~～ ？?").lower()
+    for name, phrases in _GREETINGS.items():
+        if words in phrases:
+            return reply(name, language)
+    return ""
+
+
+def _messages(
+    prompt: Prompt, language: Language, question: str, hits: Sequence[Hit]
+) -> list[BaseMessage]:
+    """Return the prompt, with question and passages beside its text for engines that quote."""
+    numbered = number_passages(hits)
+    messages = prompt.messages(language, passages="\n\n".join(numbered), question=question)
+    evidence = Evidence(
+        question,
+        tuple(
+            Passage(marker, hit.document.title, hit.chunk.heading, hit.chunk.text)
+            for marker, hit in enumerate(hits, 1)
+        ),
+    )
+    last = messages[-1]
+    messages[-1] = last.model_copy(update={"additional_kwargs": {"evidence": evidence}})
+    return messages
+
+
+def _joined(turn: _Turn, checked: Checked) -> str:
+    """Return a checked sentence as it continues the answer."""
+    text = " ".join(checked.text.split())
+    cited = turn.citations.cite(replace(checked, text=text))
+    if not turn.text:
+        foreign = detect_language(text) != turn.language
+        return (reply("foreign", turn.language) + "\n" if foreign else "") + cited
+    if turn.engine == "extractive":
+        return "\n" + cited
+    return cited if turn.language == "zh" else " " + cited

@@ -1,0 +1,164 @@
+"""Check each sentence of an answer against the passage it cites; drop what nothing supports.
+
+The same check runs for every engine. It judges support by shared terms, by the
+similarity of embeddings and by numbers, which must all occur in the passage; it
+cannot detect a sentence that reuses a passage's words to say the opposite.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.ingest.chunk import indexed_text
+from assistant.text import detect_language, is_cjk, numbers, sentence_spans, sentences, terms
+from assistant.types import Citation, Hit
+
+# A sentence whose terms the passage holds to this share is supported by them alone;
+# below the lower one, similar words are no support within one language.
+ENOUGH_OVERLAP = 0.65
+LEAST_OVERLAP = 0.35
+# Cosine of multilingual-e5 between a sentence and the passage sentence nearest to it.
+ENOUGH_SIMILARITY = 0.90
+
+_MARKER = re.compile(r"\s*[\[【]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】]")
+_TERMINAL = re.compile(r"[。！？!?.…]+[”’\"'」』）)]*$")
+_LIST_SIGN = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.、)])\s+")
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A sentence that holds: its text without marks, the hit that supports it, and the quote."""
+
+    text: str
+    hit: Hit
+    quote: str
+
+
+class Checker:
+    """Checks sentences against numbered hits; ``embed`` maps texts to unit vectors."""
+
+    def __init__(self, hits: Sequence[Hit], embed: Embed) -> None:
+        self._hits = hits
+        self._embed = embed
+        self._said: set[str] = set()
+
+    def check(self, sentence: str) -> Checked | None:
+        """Return the sentence with its support, or None when no passage supports it.
+
+        The passages it cites are tried first; a sentence that cites none, or a wrong
+        one, is re-cited when another passage supports it. A repetition is dropped.
+        """
+        cited = [n for match in _MARKER.finditer(sentence) for n in _numbers(match)]
+        text = _LIST_SIGN.sub("", _MARKER.sub("", sentence)).strip()
+        key = "".join(terms(text))
+        if not key or key in self._said:
+            return None
+        order = [n - 1 for n in cited if 1 <= n <= len(self._hits)]
+        order += [i for i in range(len(self._hits)) if i not in order]
+        for index in order:
+            quote = self._support(text, self._hits[index])
+            if quote:
+                self._said.add(key)
+                return Checked(text, self._hits[index], quote)
+        return None
+
+    def _support(self, text: str, hit: Hit) -> str:
+        """Return the passage's words that support ``text``, or ``""``."""
+        passage = indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text)
+        if not numbers(text) <= numbers(passage):
+            return ""
+        wanted = set(terms(text))
+        overlap = len(wanted & set(terms(passage))) / len(wanted)
+        parts = sentences(hit.chunk.text)
+        if overlap >= ENOUGH_OVERLAP:
+            return _closest(wanted, parts)
+        foreign = detect_language(text) != detect_language(hit.chunk.text)
+        if overlap < LEAST_OVERLAP and not foreign:
+            return ""
+        vectors = self._embed([text, *parts])
+        similarity = vectors[1:] @ vectors[0]
+        best = int(similarity.argmax())
+        return parts[best] if similarity[best] >= ENOUGH_SIMILARITY else ""
+
+
+class CitationList:
+    """Numbers the supporting passages in the order in which the answer first cites them."""
+
+    def __init__(self) -> None:
+        self._citations: dict[str, Citation] = {}
+
+    def cite(self, checked: Checked) -> str:
+        """Return the sentence with its mark before the full stop, and remember the citation."""
+        chunk, document = checked.hit.chunk, checked.hit.document
+        citation = self._citations.setdefault(
+            chunk.id,
+            Citation(
+                marker=len(self._citations) + 1,
+                chunk_id=chunk.id,
+                document_id=document.id,
+                title=document.title,
+                source=document.source,
+                heading=chunk.heading,
+                page=chunk.page,
+                page_unit=chunk.page_unit,
+                quote=checked.quote,
+            ),
+        )
+        text = checked.text
+        stop = _TERMINAL.search(text)
+        body, end = (text[: stop.start()], stop.group()) if stop else (text, "")
+        space = "" if is_cjk(body[-1:]) or body[-1:] in "”」）》" else " "
+        return f"{body}{space}[{citation.marker}]{end}"
+
+    def citations(self) -> tuple[Citation, ...]:
+        """Return the citations by marker."""
+        return tuple(self._citations.values())
+
+
+def split_stream(pieces: Iterator[str]) -> Iterator[str]:
+    """Yield whole sentences, with the markers that follow their full stop, as text arrives."""
+    buffer = ""
+    for piece in pieces:
+        buffer += piece
+        while (end := _complete(buffer)) is not None:
+            yield buffer[:end]
+            buffer = buffer[end:]
+    yield from (buffer[start:end] for start, end in _rejoined(buffer))
+
+
+def _complete(buffer: str) -> int | None:
+    """Return where the first sentence ends that later text can no longer extend."""
+    spans = _rejoined(buffer)
+    # The last span may still grow; the one before it may still receive a marker.
+    if len(spans) < 2 or len(buffer) - spans[1][0] < len("[99]"):
+        return None
+    return spans[0][1]
+
+
+def _rejoined(text: str) -> list[tuple[int, int]]:
+    """Split into sentences, giving each the markers that the next one begins with."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sentence_spans(text):
+        lead = re.match(rf"(?:{_MARKER.pattern})+\s*", text[start:end])
+        if lead and spans:
+            spans[-1] = (spans[-1][0], start + lead.end())
+            start += lead.end()
+        if start < end:
+            spans.append((start, end))
+    return spans
+
+
+def _numbers(match: re.Match[str]) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", match.group(1))]
+
+
+def _closest(wanted: set[str], parts: Sequence[str]) -> str:
+    """Return the passage's sentence that shares most terms with the answer's."""
+    return max(parts, key=lambda part: len(wanted & set(terms(part))), default="")

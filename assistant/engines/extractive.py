@@ -1,0 +1,174 @@
+"""The engine without a model: it answers with the passages' best sentences, quoted and cited.
+
+It cannot invent. It reads the question and the passages as data that travel beside
+the prompt's text, so it needs no parsing of the prompt.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from assistant.engines.base import Engine, Evidence, evidence_of
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from numpy.typing import NDArray
+
+from assistant.text import detect_language, sentences, terms
+
+MOST_SENTENCES = 3
+MOST_CHARS = {"zh": 220, "en": 520}
+# A further sentence must be nearly as good as the best one to be quoted beside it.
+WORTH_QUOTING = 0.82
+_DENSE_SHARE = 0.55
+_LEAD_BONUS = 0.06
+_RANK_PENALTY = 0.05
+
+_ADDRESSES_THE_MODEL = re.compile(
+    r"(?:忽略|无视|忘记|不要理会).{0,12}(?:指令|指示|提示|规则|要求|内容)"
+    r"|(?:ignore|disregard|forget|override).{0,40}(?:instruction|prompt|rule|context|above)"
+    r"|system prompt|系统提示词?|you are now|你现在是|你必须回答|as an ai\b"
+    r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]",
+    re.IGNORECASE | re.DOTALL,
+)
+_TABLE_HEADER = re.compile(r"^\|.*\|$")
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A sentence of a passage, where it stands, and what it is read with."""
+
+    marker: int
+    position: int
+    text: str
+    context: str
+
+
+class ExtractiveEngine(Engine):
+    """Quotes sentences; ``embed`` (texts to unit vectors) sharpens the choice when given."""
+
+    name: str = "extractive"
+    embed: Callable[..., Any] | None = None
+
+    @property
+    def _llm_type(self) -> str:
+        return self.name
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text = "".join(quotations(evidence_of(messages), self.embed))
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for text in quotations(evidence_of(messages), self.embed):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+def quotations(evidence: Evidence, embed: Embed | None) -> list[str]:
+    """Return the sentences that best answer, each with its marker, in reading order."""
+    candidates = _candidates(evidence)
+    if not candidates:
+        return []
+    scores = _scores(evidence.question, candidates, embed)
+    language = detect_language(evidence.question)
+    chosen: list[int] = []
+    room = MOST_CHARS[language]
+    best = scores.max()
+    for index in np.argsort(-scores, kind="stable"):
+        sentence = candidates[index].text
+        if chosen and (scores[index] < WORTH_QUOTING * best or len(sentence) > room):
+            break
+        chosen.append(int(index))
+        room -= len(sentence)
+        if len(chosen) == MOST_SENTENCES:
+            break
+    ordered = sorted(chosen, key=lambda i: (-scores[_first(candidates, chosen, i)], i))
+    return [f"{candidates[i].text}[{candidates[i].marker}]\n" for i in ordered]
+
+
+def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) -> int:
+    """Return the best chosen sentence of the same passage, so that passages stay together."""
+    return next(i for i in chosen if candidates[i].marker == candidates[index].marker)
+
+
+def _candidates(evidence: Evidence) -> list[_Candidate]:
+    found = []
+    for passage in evidence.passages:
+        usable = [
+            s
+            for s in sentences(passage.text)
+            if len(terms(s)) > 2
+            and not _ADDRESSES_THE_MODEL.search(s)
+            and not s.endswith(("？", "?"))
+        ]
+        context = " > ".join((passage.title, *passage.heading))
+        found += [
+            _Candidate(passage.marker, position, sentence, context)
+            for position, sentence in enumerate(usable)
+        ]
+    return found
+
+
+def _scores(
+    question: str, candidates: Sequence[_Candidate], embed: Embed | None
+) -> NDArray[np.float64]:
+    lexical = _coverage(question, candidates)
+    score = lexical
+    if embed is not None:
+        texts = [f"{c.context}\n{c.text}" for c in candidates]
+        vectors = embed([question, *texts])
+        dense = (vectors[1:] @ vectors[0]).astype(np.float64)
+        score = _DENSE_SHARE * _stretched(dense) + (1 - _DENSE_SHARE) * lexical
+    lead = np.array([_LEAD_BONUS * (c.position == 0) for c in candidates])
+    rank = np.array([_RANK_PENALTY * (c.marker - 1) for c in candidates])
+    return np.asarray(score + lead - rank)
+
+
+def _coverage(question: str, candidates: Sequence[_Candidate]) -> NDArray[np.float64]:
+    """Return the share of the question's terms that each sentence holds, rare ones weighing more.
+
+    A term found only in the headings above the sentence counts half.
+    """
+    own = [set(terms(c.text)) for c in candidates]
+    above = [set(terms(c.context)) for c in candidates]
+    occurrences = Counter(term for held in own for term in held)
+    wanted = {
+        term: math.log(1 + len(candidates) / (1 + occurrences[term]))
+        for term in set(terms(question))
+        if occurrences[term] or any(term in held for held in above)
+    }
+    mass = sum(wanted.values()) or 1.0
+    return np.array(
+        [
+            sum(w * (1.0 if t in mine else 0.5 if t in over else 0.0) for t, w in wanted.items())
+            / mass
+            for mine, over in zip(own, above, strict=True)
+        ]
+    )
+
+
+def _stretched(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spread cosines, which e5 packs into a narrow band, over 0 to 1."""
+    spread = similarity.max() - similarity.min()
+    if spread <= 0:
+        return np.ones_like(similarity)
+    return np.asarray((similarity - similarity.min()) / spread)

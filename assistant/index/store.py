@@ -1,0 +1,273 @@
+"""Catalogue and vectors kept as one: who owns the data directory, and how a write survives a kill.
+
+The catalogue is the truth and the vectors are derived from it: a version is noted in
+the catalogue, its vectors are added, one transaction makes it visible and its
+predecessor invisible, and only then is the predecessor deleted. Whatever a killed
+process left half done is swept at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from assistant.errors import FingerprintError, StoreError, StoreLockedError
+from assistant.index.catalog import TERMS_VERSION, Catalog, Draft, Written
+from assistant.index.vectors import VectorIndex, Vectors
+from assistant.ingest.chunk import CHUNKER_VERSION
+from assistant.types import Principal
+
+logger = logging.getLogger(__name__)
+
+CATALOG_FILE = "catalog.sqlite"
+_BUILDING_FILE = "catalog.building.sqlite"
+_LOCK_WAIT_S = 5.0
+_REBUILD_BATCH = 2000
+
+
+class Store:
+    """The open index of one data directory; ``size`` is its number of visible chunks.
+
+    Raises:
+        StoreLockedError: another process owns the directory.
+        FingerprintError: the index was made with another model or chunker.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        fingerprint: Mapping[str, str | int],
+        chroma_url: str = "",
+        *,
+        check_fingerprint: bool = True,
+    ) -> None:
+        self.data_dir = data_dir
+        self.fingerprint = {**fingerprint, "chunker": CHUNKER_VERSION, "terms": TERMS_VERSION}
+        self._chroma_url = chroma_url
+        self._write_lock = threading.RLock()
+        self._owner = _Owner(data_dir)
+        # A local Chroma bears one process; a server bears many that only take turns writing.
+        self._lifelong = not chroma_url
+        if self._lifelong:
+            self._owner.acquire()
+        try:
+            self.catalog = Catalog(data_dir / CATALOG_FILE)
+            if check_fingerprint:
+                self._check_fingerprint()
+            self.vectors = self._open_vectors(self.catalog)
+            with self._writing():
+                self._heal()
+            self.size = self._count()
+        except BaseException:
+            self._owner.release()
+            raise
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def audiences(self, principal: Principal) -> list[int]:
+        """Return the audiences a principal belongs to; no search goes beyond them."""
+        return self.catalog.audiences(principal.groups)
+
+    def dense(
+        self, vector: Vectors, audiences: Sequence[int], limit: int
+    ) -> list[tuple[int, float]]:
+        """Return ``(rowid, cosine)`` of the nearest visible chunks, best first."""
+        nearest = self.vectors.query(audiences, vector, limit)
+        rowids = self.catalog.rowids([uid for uid, _ in nearest])
+        return [(rowids[uid], score) for uid, score in nearest if uid in rowids]
+
+    # -- writing ----------------------------------------------------------------------------
+
+    def replace(self, drafts: Sequence[Draft], retire: Sequence[str] = ()) -> None:
+        """Make ``drafts`` the visible versions of their documents and remove ``retire``.
+
+        A reader sees the old or the new version, never both and never neither.
+        """
+        with self._writing():
+            try:
+                written = self.catalog.write(drafts)
+                _add(self.vectors, written, drafts)
+                self.catalog.publish([w.version_id for w in written], retire)
+                self.size = self._count()
+            finally:
+                self._sweep()
+
+    def rebuild(
+        self, redraft: Callable[[Draft], Draft], progress: Callable[[int, int], None]
+    ) -> None:
+        """Chunk and embed every document anew, beside the old index, then switch to the result.
+
+        The old index answers until the end; killed before it, nothing has changed.
+        """
+        with self._writing():
+            building = self.data_dir / _BUILDING_FILE
+            _remove_database(building)
+            fresh = Catalog(building)
+            self.catalog.set_meta("building", fresh.meta("namespace"))
+            vectors = self._open_vectors(fresh)
+            total = len(self.catalog.states())
+            for done, draft in enumerate(self.catalog.drafts()):
+                progress(done, total)
+                new = redraft(draft)
+                written = fresh.write([new])
+                _add(vectors, written, [new])
+                fresh.publish([written[0].version_id])
+            fresh.set_meta("fingerprint", _canonical(self.fingerprint))
+            fresh.set_meta("replaces", self.catalog.meta("namespace"))
+            fresh.close()
+            vectors.close()
+            self._switch(building)
+            progress(total, total)
+
+    def close(self) -> None:
+        """Let go of the data directory."""
+        with self._write_lock:
+            self.vectors.close()
+            self.catalog.close()
+            self._owner.release()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _open_vectors(self, catalog: Catalog) -> VectorIndex:
+        return VectorIndex(self.data_dir / "chroma", self._chroma_url, catalog.meta("namespace"))
+
+    def _check_fingerprint(self) -> None:
+        made_with, now = self.catalog.meta("fingerprint"), _canonical(self.fingerprint)
+        if made_with and made_with != now:
+            raise FingerprintError(
+                f"The index in {self.data_dir} was made with {made_with}, the settings ask for "
+                f"{now}. Run `assistant reindex` to build it anew from the documents it holds, or "
+                "set `embedding_model` back."
+            )
+        if not made_with:
+            self.catalog.set_meta("fingerprint", now)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._write_lock:
+            if not self._lifelong:
+                self._owner.acquire()
+            try:
+                yield
+            finally:
+                if not self._lifelong:
+                    self._owner.release()
+
+    def _count(self) -> int:
+        return self.catalog.chunk_count(self.catalog.audiences())
+
+    def _sweep(self) -> None:
+        """Delete what no reader sees: vectors first, so that nothing is left without a record."""
+        leftovers = self.catalog.leftovers()
+        for version in leftovers:
+            self.vectors.remove(version.audience_id, [uid for uid in version.chunk_uids if uid])
+        if leftovers:
+            self.catalog.purge([version.version_id for version in leftovers])
+
+    def _heal(self) -> None:
+        """Finish what a killed process began and rebuild collections that Chroma lost."""
+        _remove_database(self.data_dir / _BUILDING_FILE)
+        for key in ("building", "replaces"):
+            stale = self.catalog.meta(key)
+            if stale and stale != self.catalog.meta("namespace"):
+                self.vectors.drop_namespace(stale)
+                self.catalog.set_meta(key, "")
+        self._sweep()
+        for audience in self.catalog.audiences():
+            expected = self.catalog.chunk_count([audience])
+            if not self._sound(audience, expected):
+                logger.warning("rebuilding %d vectors of audience %d", expected, audience)
+                self._restore(audience)
+
+    def _sound(self, audience: int, expected: int) -> bool:
+        """Probe a collection: it has the right number of vectors and finds one that it holds."""
+        try:
+            if self.vectors.count(audience) != expected:
+                return False
+            probe = next(iter(self.catalog.audience_vectors(audience)), None)
+            if probe is None:
+                return True
+            nearest = self.vectors.query([audience], probe[1], 1)
+        except StoreError as error:
+            logger.warning("the vectors of audience %d do not answer: %s", audience, error)
+            return False
+        return bool(nearest) and nearest[0][1] > 0.99
+
+    def _restore(self, audience: int) -> None:
+        self.vectors.drop(audience)
+        stored = self.catalog.audience_vectors(audience)
+        while batch := list(islice(stored, _REBUILD_BATCH)):
+            uids, vectors = zip(*batch, strict=True)
+            self.vectors.add(audience, uids, np.stack(vectors))
+
+    def _switch(self, building: Path) -> None:
+        self.vectors.close()
+        self.catalog.close()
+        _remove_database(self.catalog.path, keep_main=True)
+        os.replace(building, self.catalog.path)
+        self.catalog = Catalog(self.catalog.path)
+        self.vectors = self._open_vectors(self.catalog)
+        self._heal()
+        self.size = self._count()
+
+
+class _Owner:
+    """The lock on a data directory, which tells the next comer who holds it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(data_dir / "lock", thread_local=False)
+        self._card = data_dir / "owner.json"
+
+    def acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=_LOCK_WAIT_S)
+        except Timeout:
+            raise StoreLockedError(
+                f"{self._card.parent} is in use by {self._holder()}. Ask that process, stop it, "
+                "or set ASSISTANT_DATA_DIR to another directory."
+            ) from None
+        card = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._card.write_text(json.dumps(card), "utf-8")
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def _holder(self) -> str:
+        try:
+            card = json.loads(self._card.read_text("utf-8"))
+            return f"process {card['pid']} on {card['host']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
+
+
+def _add(vectors: VectorIndex, written: Sequence[Written], drafts: Sequence[Draft]) -> None:
+    """Add the vectors of written versions, one call an audience."""
+    for audience in {w.audience_id for w in written}:
+        mine = [
+            (w, d)
+            for w, d in zip(written, drafts, strict=True)
+            if w.audience_id == audience and w.chunk_uids
+        ]
+        if mine:
+            uids = [uid for w, _ in mine for uid in w.chunk_uids]
+            vectors.add(audience, uids, np.concatenate([d.vectors for _, d in mine]))
+
+
+def _remove_database(path: Path, *, keep_main: bool = False) -> None:
+    for suffix in ("-wal", "-shm") if keep_main else ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _canonical(fingerprint: Mapping[str, str | int]) -> str:
+    return json.dumps(fingerprint, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Documents in: load, clean, chunk, and the pipeline that keeps the index equal to the sources."""

@@ -1,0 +1,145 @@
+"""PDF through pypdfium2: the text layer of each page as lines with their place and size.
+
+What the lines are (paragraphs, headings, tables) `layout` decides. There is no OCR:
+a scan is an error that names the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from assistant.errors import SourceError
+from assistant.ingest.formats.layout import Bookmark, Cell, Line, Page, read_pages
+from assistant.ingest.parsed import Metadata, Parsed
+from assistant.text import is_cjk
+
+_PDFIUM = threading.Lock()  # the library is not thread-safe
+_CELL_GAP = 1.3  # of the line's height: wider than any space between words
+_TIGHT = 0.35  # of the line's height: a space narrower than this between Chinese is none
+_UNTITLED = re.compile(
+    r"(?:microsoft \w+ - |untitled|\(?anonymous|无标题|未命名|document\d*$|文档\s?\d*$)"
+    r"|.*\.(?:docx?|xlsx?|pptx?|pdf|indd|wps|tex|html?)$",
+    re.IGNORECASE,
+)
+_NO_TEXT = (
+    "It holds no text that can be read: the pages are images or their fonts carry no "
+    "characters. Run OCR on it (for example `ocrmypdf in.pdf out.pdf`) and ingest the result."
+)
+
+
+def parse_pdf(path: Path) -> Parsed:
+    """Return the paragraphs of a PDF with their page, under the headings its type sizes show.
+
+    Raises:
+        SourceError: the file is encrypted or damaged, or has no text layer.
+    """
+    with _PDFIUM:
+        document = _open(path)
+        try:
+            pages = [_page(document, index) for index in range(len(document))]
+            bookmarks = list(_bookmarks(document))
+            said = document.get_metadata_value("Title").strip()
+        finally:
+            document.close()
+    _require_text(pages)
+    title, blocks = read_pages(pages, bookmarks)
+    return Parsed(Metadata(title=title if not said or _UNTITLED.match(said) else said), blocks)
+
+
+def _open(path: Path) -> Any:
+    import pypdfium2
+    from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in {FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY}:
+            raise SourceError(
+                "The PDF is encrypted. Remove the password and ingest it again."
+            ) from error
+        raise SourceError(
+            "The PDF is damaged. Open it in a viewer, print or export it to a new PDF, "
+            "and ingest that."
+        ) from error
+
+
+def _page(document: Any, index: int) -> Page:
+    page = document[index]
+    text = page.get_textpage()
+    try:
+        return Page(index + 1, page.get_height(), tuple(_lines(text)))
+    finally:
+        text.close()
+        page.close()
+
+
+def _lines(textpage: Any) -> Iterator[Line]:
+    """Yield the lines of a page as the file orders them, wide gaps parting their cells."""
+    import pypdfium2.raw as pdfium
+
+    box = pdfium.FS_RECTF()
+    characters: list[tuple[str, float, float, float, float]] = []
+    for index in range(textpage.count_chars()):
+        code = pdfium.FPDFText_GetUnicode(textpage, index)
+        if code in (0x0A, 0x0D):
+            if characters:
+                yield _line(characters)
+            characters = []
+        elif code and pdfium.FPDFText_GetLooseCharBox(textpage, index, box):
+            characters.append((chr(code), box.left, box.bottom, box.right, box.top))
+    if characters:
+        yield _line(characters)
+
+
+def _line(characters: list[tuple[str, float, float, float, float]]) -> Line:
+    inked = [c for c in characters if not c[0].isspace()] or characters
+    size = median(top - bottom for _, _, bottom, _, top in inked)
+    cells: list[Cell] = []
+    text, left, right, spaced = "", inked[0][1], inked[0][1], False
+    for character, start, _, end, _ in characters:
+        if character.isspace():
+            spaced = True
+            continue
+        gap = start - right
+        if text and gap > _CELL_GAP * size:
+            cells.append(Cell(left, right, _repair(text)))
+            text, left = "", start
+        elif text and spaced:
+            tight = gap < _TIGHT * size and is_cjk(text[-1]) and is_cjk(character)
+            text += "" if tight else " "
+        text += character
+        right, spaced = (max(right, end) if len(text) > 1 else end), False
+    cells.append(Cell(left, right, _repair(text)))
+    bottom = median(c[2] for c in inked)
+    return Line(tuple(cell for cell in cells if cell.text), bottom, size)
+
+
+def _repair(text: str) -> str:
+    """Join surrogate pairs, and characters that were spaced out one by one."""
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").strip()
+    parts = text.split(" ")
+    if len(parts) > 3 and all(len(part) == 1 for part in parts):
+        return "".join(parts)
+    return text
+
+
+def _bookmarks(document: Any) -> Iterator[Bookmark]:
+    for entry in document.get_toc():
+        target = entry.get_dest()
+        index = target.get_index() if target else None
+        title = "".join(entry.get_title().split())
+        if title and index is not None:
+            yield Bookmark(entry.level + 1, title, index + 1)
+
+
+def _require_text(pages: list[Page]) -> None:
+    text = "".join(cell.text for page in pages for line in page.lines for cell in line.cells)
+    readable = sum(character.isalnum() for character in text)
+    broken = sum(c == "\ufffd" or "\ue000" <= c <= "\uf8ff" for c in text)
+    if readable < 2 * len(pages) or broken > readable:
+        raise SourceError(_NO_TEXT)

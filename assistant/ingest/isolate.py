@@ -1,0 +1,319 @@
+"""Parses files in a process of its own, so that a bad one takes nothing with it.
+
+One worker serves many files and is replaced when it runs out of time or memory,
+or crashes. The two processes speak length-prefixed JSON over pipes: what comes
+back from a parser that a hostile file may have taken over is data, never code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+from assistant.errors import SourceError
+from assistant.ingest.checks import check_size
+from assistant.ingest.parsed import Block, Metadata, Parsed
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
+
+_LENGTH = struct.Struct(">Q")
+_MAX_MESSAGE = 1 << 30
+_STOP_TIMEOUT_S = 2.0
+_ORPHAN_GRACE_S = 5
+# -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
+_WORKER = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from assistant.ingest.isolate import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+)
+# Libraries of linear algebra reserve memory for a thread a core, which the limit would count.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class IsolatedParser:
+    """Parses files in a worker process with ``load_timeout_s`` and ``load_memory_mb``.
+
+    A context manager; safe to use from several threads, which take turns. The worker
+    starts with the first file.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+
+    def __enter__(self) -> IsolatedParser:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def parse(self, path: Path) -> Parsed:
+        """Return what a file holds.
+
+        Raises:
+            SourceError: as `load.parse` does, and when the worker ran out of time or
+                memory or crashed on the file.
+        """
+        check_size(path, self._settings)
+        with self._lock:
+            if self._worker is None or not self._worker.is_idle():
+                self._stop()
+                self._worker = _Worker(self._settings)
+            try:
+                reply = self._worker.ask(path)
+                if reply.get("retire"):
+                    self._stop()
+                return _parsed(reply)
+            except _WorkerLostError as error:
+                self._stop()
+                raise SourceError(str(error)) from error
+            except (SourceError, MemoryError):
+                raise
+            except BaseException:  # an interrupt: the reply still to come answers no later file
+                self._stop()
+                raise
+
+    def close(self) -> None:
+        """End the worker; a later `parse` starts another."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+
+class _WorkerLostError(Exception):
+    """The worker died over a file; the text is the reason for the report."""
+
+
+class _Worker:
+    """The parent's side of one worker process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = settings.load_timeout_s
+        self._memory = settings.load_memory_mb
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        paths = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _WORKER, paths, str(self._memory), str(self._timeout)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+
+    def is_idle(self) -> bool:
+        """Tell whether the process still waits for a file."""
+        return self._process.poll() is None
+
+    def ask(self, path: Path) -> dict[str, Any]:
+        """Return the worker's reply for a file.
+
+        Raises:
+            _WorkerLostError: it took too long, or died.
+        """
+        assert self._process.stdin and self._process.stdout
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()
+            self._process.kill()
+
+        timer = threading.Timer(self._timeout, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            _send(self._process.stdin, os.path.abspath(path))
+            reply = _receive(self._process.stdout)
+        except (OSError, ValueError):  # a broken pipe, or no JSON
+            reply = None
+        finally:
+            timer.cancel()
+            timer.join()
+        if isinstance(reply, dict):
+            return reply
+        raise _WorkerLostError(self._obituary(expired.is_set()))
+
+    def stop(self) -> None:
+        """End the process: by closing its input, else by force."""
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it is gone already
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def _obituary(self, expired: bool) -> str:
+        if expired:
+            return (
+                f"Parsing took longer than {self._timeout} s. Split the file or simplify it, "
+                "or raise ASSISTANT_LOAD_TIMEOUT_S."
+            )
+        self._process.kill()  # a reply that is no JSON: the process may still run
+        code = self._process.wait()
+        if code < 0:
+            name = signal.Signals(-code).name
+            return (
+                f"The parser crashed on it ({name}): the file is damaged, or needs more than "
+                f"{self._memory} MB. Open it in its own program and save it again, or raise "
+                "ASSISTANT_LOAD_MEMORY_MB."
+            )
+        self._errors.seek(0)
+        lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return (
+            f"The parser ended unexpectedly ({lines[-1] if lines else f'exit code {code}'}). "
+            "Run `assistant doctor`, and report the file if that finds nothing."
+        )
+
+
+def _parsed(reply: dict[str, Any]) -> Parsed:
+    """Return a worker's reply as values of the expected types.
+
+    Raises:
+        SourceError: the worker found the file bad, or the reply is not as agreed.
+    """
+    if "error" in reply:
+        raise SourceError(str(reply["error"]))
+    try:
+        title, language, groups, provenance = reply["metadata"]
+        if language not in (None, "zh", "en"):
+            raise ValueError(language)
+        metadata = Metadata(
+            str(title), language, None if groups is None else tuple(map(str, groups)), str(provenance)
+        )
+        blocks = tuple(_block(*fields) for fields in reply["blocks"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError("The parser's reply makes no sense. Save the file again.") from error
+    return Parsed(metadata, blocks)
+
+
+def _block(text: Any, heading: Any, page: Any, unit: Any) -> Block:
+    if unit not in ("page", "slide", "row"):
+        raise ValueError(unit)
+    place = None if page is None else int(page)
+    return Block(str(text), tuple(map(str, heading)), place, unit)
+
+
+def _send(stream: IO[bytes], message: Any) -> None:
+    data = json.dumps(message).encode("ascii")
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> Any:
+    """Return the next message, None at the end of the stream."""
+    prefix = stream.read(_LENGTH.size)
+    if len(prefix) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(prefix)
+    if length > _MAX_MESSAGE:
+        raise ValueError(f"a message of {length} bytes")
+    data = stream.read(length)
+    return json.loads(data) if len(data) == length else None
+
+
+def serve(memory_mb: int, timeout_s: int) -> None:
+    """Be the worker: answer each path on standard input until it closes."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not look like a reply
+    _limit_memory(memory_mb)
+    requests = sys.stdin.buffer
+    while (path := _receive(requests)) is not None:
+        _tie_to_parent(timeout_s + _ORPHAN_GRACE_S)
+        reply = _answer(Path(path), memory_mb)
+        _untie()
+        _send(replies, reply)
+
+
+def _answer(path: Path, memory_mb: int) -> dict[str, Any]:
+    from assistant.ingest.load import parse
+
+    reason = (
+        f"Parsing it needs more than {memory_mb} MB of memory. Split the file, or raise "
+        "ASSISTANT_LOAD_MEMORY_MB."
+    )
+    try:
+        parsed = parse(path)
+        said = parsed.metadata
+        reply: dict[str, Any] = {
+            "metadata": [said.title, said.language, said.groups, said.provenance],
+            "blocks": [[b.text, b.heading, b.page, b.page_unit] for b in parsed.blocks],
+        }
+    except MemoryError:
+        return {"error": reason, "retire": True}
+    except SourceError as error:
+        starved = error.__cause__ is not None and "memory" in str(error.__cause__).lower()
+        return {"error": reason if starved else str(error), "retire": starved}
+    # What a large file took is rarely given back, and the next one would start with less.
+    return {**reply, "retire": _used_mb() > memory_mb / 2}
+
+
+if sys.platform == "win32":
+
+    def _limit_memory(memory_mb: int) -> None:
+        """Windows has no such limit; the time limit still holds."""
+
+    def _tie_to_parent(seconds: float) -> None: ...
+
+    def _untie() -> None: ...
+
+    def _used_mb() -> float:
+        return 0.0
+
+else:
+    import fcntl
+    import resource
+    import select
+
+    def _limit_memory(memory_mb: int) -> None:
+        """Bound the address space, and leave no core dumps of others' documents."""
+        limit = memory_mb << 20
+        if sys.platform != "darwin":  # which refuses it
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def _tie_to_parent(seconds: float) -> None:
+        """Die when the parent does, even inside native code that lets no Python run.
+
+        While a file is parsed the parent sends nothing, so a signal on the input can
+        only mean that it closed; like the alarm's, its default action ends the process.
+        """
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+        poll = select.poll()
+        poll.register(0, 0)
+        if poll.poll(0):  # it died before the signal was asked for
+            sys.exit()
+
+    def _untie() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) & ~os.O_ASYNC)
+
+    def _used_mb() -> float:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

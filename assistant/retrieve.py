@@ -1,0 +1,221 @@
+"""From a question to ranked hits, and to the probability that they hold its answer.
+
+Two legs, dense (cosine of embeddings) and lexical (BM25 over character pairs and
+words), are joined by a convex combination of min-max-normalised scores. Only the
+audiences of the asker are searched. It writes no answer and changes no index.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.retrievers import BaseRetriever
+
+from assistant.embed import Embedder, HashEmbedder
+from assistant.index.catalog import Vectors
+from assistant.index.store import Store
+from assistant.ingest.chunk import indexed_text
+from assistant.settings import Settings
+from assistant.text import detect_language, terms
+from assistant.types import Chunk, Document, Hit, Principal
+
+# Only the rarest terms of a long question carry weight, and each costs a posting list.
+MAX_QUERY_TERMS = 64
+_BACKGROUND = 20
+_COVERAGE_HITS = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ranked hits and the evidence gate's signals; ``confidence`` is its probability."""
+
+    hits: tuple[Hit, ...]
+    signals: Mapping[str, float]
+    confidence: float
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A question as both legs need it: its vector, and its terms with their idf."""
+
+    text: str
+    vector: Vectors
+    idf: Mapping[str, float]
+
+
+class Searcher:
+    """Searches one store; safe to share between threads."""
+
+    def __init__(self, store: Store, embedder: Embedder | HashEmbedder, settings: Settings) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._settings = settings
+
+    def search(self, question: str, principal: Principal, k: int) -> Found:
+        """Return the ``k`` best hits among what the principal may read."""
+        audiences = self._store.audiences(principal)
+        query = self._query(question)
+        limit = max(k, self._settings.candidates)
+        dense = dict(self._store.dense(query.vector, audiences, limit))
+        lexical = dict(self._store.catalog.lexical(list(query.idf), audiences, limit))
+        for rowid, vector in self._store.catalog.vectors(
+            [rowid for rowid in lexical if rowid not in dense]
+        ).items():
+            dense[rowid] = float(vector @ query.vector)
+        ranked = fuse(dense, lexical, self._settings.dense_weight)
+        found = self._store.catalog.chunks([rowid for rowid, _ in ranked[: 2 * k]])
+        hits = _distinct(
+            [
+                Hit(*found[rowid], score, dense[rowid], lexical.get(rowid, 0.0))
+                for rowid, score in ranked
+                if rowid in found
+            ]
+        )[:k]
+        signals = gate_signals(query.text, query.idf, hits, sorted(dense.values(), reverse=True))
+        return Found(tuple(hits), signals, Gate.load().probability(signals))
+
+    def _query(self, question: str) -> _Query:
+        wanted = list(dict.fromkeys(terms(question)))
+        counts = self._store.catalog.document_frequencies(wanted[: 4 * MAX_QUERY_TERMS])
+        total = max(1, self._store.size)
+        idf = {term: inverse_frequency(counts.get(term, 0), total) for term in wanted}
+        rarest = sorted(wanted, key=lambda term: -idf[term])[:MAX_QUERY_TERMS]
+        return _Query(
+            question, self._embedder.embed_question(question), {t: idf[t] for t in rarest}
+        )
+
+
+def inverse_frequency(count: int, total: int) -> float:
+    """Return BM25's idf, in its form that is never negative (Lucene's ``log(1 + …)``)."""
+    return math.log(1.0 + (total - count + 0.5) / (count + 0.5))
+
+
+def fuse(
+    dense: Mapping[int, float], lexical: Mapping[int, float], dense_weight: float
+) -> list[tuple[int, float]]:
+    """Return ``(rowid, score)`` of the union, best first, by convex combination.
+
+    Each leg is min-max-normalised over the union; a chunk that
+    the lexical leg did not return scores 0 there. DESIGN §5, "Fusion", has the measurements.
+    """
+    rowids = sorted(dense.keys() | lexical.keys())
+    if not rowids:
+        return []
+    scores = dense_weight * _normalised(rowids, dense) + (1.0 - dense_weight) * _normalised(
+        rowids, lexical
+    )
+    order = np.argsort(-scores, kind="stable")
+    return [(rowids[i], float(scores[i])) for i in order]
+
+
+def _normalised(rowids: Sequence[int], leg: Mapping[int, float]) -> Vectors:
+    values = np.array([leg.get(rowid, 0.0) for rowid in rowids], np.float32)
+    low, spread = values.min(), float(np.ptp(values))
+    return (values - low) / spread if spread > 0.0 else np.ones_like(values)
+
+
+def _distinct(hits: Sequence[Hit]) -> list[Hit]:
+    """Drop hits whose very text a better hit already has (copies of one document)."""
+    return list({hit.chunk.text: hit for hit in reversed(hits)}.values())[::-1]
+
+
+# -- the evidence gate ----------------------------------------------------------------------
+
+
+def gate_signals(
+    question: str, idf: Mapping[str, float], hits: Sequence[Hit], dense: Sequence[float]
+) -> dict[str, float]:
+    """Return the numbers the gate decides by.
+
+    Args:
+        question: as it was searched.
+        idf: the question's terms and their weights.
+        hits: best first.
+        dense: all candidates' cosines, best first.
+    """
+    if not hits:
+        return {}
+    mass = sum(idf.values()) or 1.0
+    top = hits[0]
+    held = [_held(hit, idf) for hit in hits[:_COVERAGE_HITS]]
+    background = dense[:_BACKGROUND]
+    return {
+        "top_dense": top.dense_score,
+        "best_dense": dense[0],
+        "dense_gap": dense[0] - dense[1] if len(dense) > 1 else 0.0,
+        "dense_rise": dense[0] - sum(background) / len(background),
+        "lexical_share": max(hit.lexical_score for hit in hits) / mass,
+        "top_coverage": held[0] / mass,
+        "best_coverage": max(held) / mass,
+        "fused_gap": top.score - hits[1].score if len(hits) > 1 else 0.0,
+        "cross_language": float(detect_language(question) != detect_language(top.chunk.text)),
+    }
+
+
+def _held(hit: Hit, idf: Mapping[str, float]) -> float:
+    text = indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text)
+    return sum(idf[term] for term in set(terms(text)) if term in idf)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A logistic regression over the signals; calibrated by ``evals/bench/gate.py``."""
+
+    weights: Mapping[str, float]
+    bias: float
+    threshold: float
+
+    @staticmethod
+    @lru_cache(maxsize=1)
+    def load() -> Gate:
+        """Return the calibrated gate that ships with the package."""
+        values = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
+        return Gate(values["weights"], values["bias"], values["threshold"])
+
+    def probability(self, signals: Mapping[str, float]) -> float:
+        """Return the probability that the documents hold the answer; 0.0 without hits."""
+        if not signals:
+            return 0.0
+        logit = self.bias + sum(w * signals[name] for name, w in self.weights.items())
+        return 1.0 / (1.0 + math.exp(-logit))
+
+
+# -- LangChain ------------------------------------------------------------------------------
+
+
+class HitRetriever(BaseRetriever):
+    """The assistant's search as a LangChain retriever, for one principal."""
+
+    search: Any
+    principal: Principal
+    k: int = 8
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[LangChainDocument]:
+        hits: list[Hit] = self.search(query, k=self.k, principal=self.principal)
+        return [to_langchain(hit.chunk, hit.document, hit.score) for hit in hits]
+
+
+def to_langchain(chunk: Chunk, document: Document, score: float) -> LangChainDocument:
+    """Return a hit as a LangChain document with its source, place and score as metadata."""
+    return LangChainDocument(
+        id=chunk.id,
+        page_content=chunk.text,
+        metadata={
+            "title": document.title,
+            "source": document.source,
+            "heading": list(chunk.heading),
+            "page": chunk.page,
+            "score": score,
+        },
+    )

@@ -1,0 +1,139 @@
+"""What the stages need to know about Chinese and English text: language, sentences, lexical terms.
+
+It holds rules of writing, not of retrieval: weights, limits and indexes live elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+
+from assistant.types import Language
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+_CJK_CHARACTER = re.compile(f"[{_CJK}]")
+_LATIN_WORD = re.compile(r"[^\W\d_]+(?:['.][^\W\d_]+)*")
+_TERM = re.compile(
+    rf"(?P<cjk>[{_CJK}]+)|(?P<word>(?:(?![{_CJK}])\w)+(?:[.\-](?:(?![{_CJK}])\w)+)*)"
+)
+_WORD_PART = re.compile(r"[.\-]")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+_CLOSERS = r"”’\"'」』）)】\]》"
+_SENTENCE_END = re.compile(rf"[。！？!?…]+[{_CLOSERS}]*|\n+|\.[{_CLOSERS}]*(?=\s)")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:[A-Za-z]|e\.g|i\.e|etc|vs|cf|al|No|Nos|Fig|Eq|Dr|Mr|Mrs|Ms|Prof|Inc|Ltd|Co|Corp"
+    r"|St|approx|resp|Vol|Sec|Ch|pp|\d{1,2})$"
+)
+
+
+def detect_language(text: str) -> Language:
+    """Return ``zh`` when Chinese carries the text, ``en`` otherwise.
+
+    Two Chinese characters weigh as much as one Latin word, so a Chinese question
+    about "GPU" stays Chinese.
+    """
+    characters = len(_CJK_CHARACTER.findall(text))
+    words = len(_LATIN_WORD.findall(_CJK_CHARACTER.sub(" ", text)))
+    return "zh" if characters and characters / 2 >= words else "en"
+
+
+def is_cjk(character: str) -> bool:
+    """Tell whether one character is Chinese, Japanese or Korean script."""
+    return bool(_CJK_CHARACTER.match(character))
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return ``(start, end)`` of each sentence; the spans tile ``text`` without a gap.
+
+    White space after a sentence belongs to it. A full stop inside a number, an
+    abbreviation or an enumeration ("3.") ends nothing.
+    """
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        if match.group().startswith(".") and not _ends_sentence(text, start, match):
+            continue
+        end = match.end()
+        while end < len(text) and text[end].isspace():
+            end += 1
+        if end > start and text[start:end].strip():
+            spans.append((start, end))
+            start = end
+    if start < len(text):
+        if text[start:].strip() or not spans:
+            spans.append((start, len(text)))
+        else:
+            spans[-1] = (spans[-1][0], len(text))
+    return spans
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of ``text``, stripped, none of them empty."""
+    return [s for start, end in sentence_spans(text) if (s := text[start:end].strip())]
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    if _ABBREVIATION.search(text[start : match.start()]):
+        return False
+    following = text[match.end() :].lstrip()[:1]
+    return not following.islower()
+
+
+def fold(text: str) -> str:
+    """Return ``text`` as the lexical leg compares it: NFKC, simplified script, lower case."""
+    return _to_simplified()(unicodedata.normalize("NFKC", text)).casefold()
+
+
+def terms(text: str) -> list[str]:
+    """Return the lexical terms of ``text``, repeated as they occur.
+
+    Runs of Chinese become overlapping pairs of characters (a lone character stays
+    itself); everything else becomes stemmed words. A compound such as ``cp-2150b``
+    or ``3.5`` yields itself and its parts.
+    """
+    found: list[str] = []
+    for match in _TERM.finditer(fold(text)):
+        run = match.group("cjk")
+        if run:
+            found.extend(run[i : i + 2] for i in range(len(run) - 1)) if len(run) > 1 else (
+                found.append(run)
+            )
+            continue
+        word = match.group("word").strip("_")
+        parts = _WORD_PART.split(word)
+        if len(parts) > 1:
+            found.append(word)
+        found.extend(_stem(part) for part in parts if part)
+    return found
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of ``text`` as written, without thousands separators."""
+    return {
+        re.sub(r",(?=\d{3}\b)", "", match)
+        for match in _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    }
+
+
+@lru_cache(maxsize=65536)
+def _stem(word: str) -> str:
+    return _stemmer()(word)
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Callable[[str], str]:
+    import snowballstemmer
+
+    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    return stem
+
+
+@lru_cache(maxsize=1)
+def _to_simplified() -> Callable[[str], str]:
+    from opencc import OpenCC
+
+    convert: Callable[[str], str] = OpenCC("t2s").convert
+    return convert

@@ -1,0 +1,214 @@
+"""The values that travel between the stages: frozen data, no behaviour worth a test of its own.
+
+This module imports nothing of the project and no heavy library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+EVERYONE_GROUP = "everyone"
+
+Language = Literal["zh", "en"]
+PageUnit = Literal["page", "slide", "row"]
+Role = Literal["user", "assistant"]
+Verdict = Literal["up", "down"]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks. Every principal belongs to the group ``everyone``."""
+
+    user_id: str
+    groups: frozenset[str] = frozenset()
+
+    def __init__(self, user_id: str, groups: Iterable[str] = ()) -> None:
+        names = (groups,) if isinstance(groups, str) else groups
+        object.__setattr__(self, "user_id", user_id)
+        object.__setattr__(self, "groups", frozenset(names) | {EVERYONE_GROUP})
+
+
+EVERYONE = Principal("anonymous")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One visible version of one source.
+
+    ``source`` is the path or URL as it was ingested, ``groups`` who may read it
+    (a member of any of them), ``provenance`` where its facts come from.
+    """
+
+    id: str
+    title: str
+    source: str
+    version: int
+    language: Language
+    groups: tuple[str, ...] = (EVERYONE_GROUP,)
+    provenance: str = ""
+    chunks: int = 0
+    ingested_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A passage: ``text`` is characters ``start:end`` of its document's cleaned text.
+
+    ``heading`` is the path of headings above it. ``page`` counts from 1 in
+    ``page_unit``: a PDF page, a slide, or a row of a table.
+    """
+
+    id: str
+    document_id: str
+    text: str
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+    page_unit: PageUnit = "page"
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk found for a query.
+
+    ``score`` orders the hits (0 to 1, fused); ``dense_score`` is the cosine
+    similarity, ``lexical_score`` BM25 (0 when no term matched).
+    """
+
+    chunk: Chunk
+    document: Document
+    score: float
+    dense_score: float
+    lexical_score: float
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What ``[marker]`` in an answer points at; ``quote`` occurs verbatim in the chunk."""
+
+    marker: int
+    chunk_id: str
+    document_id: str
+    title: str
+    source: str
+    heading: tuple[str, ...]
+    page: int | None
+    page_unit: PageUnit
+    quote: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens the engine read and wrote for one answer; zero where no model ran."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A checked answer: each ``[n]`` in ``text`` has a citation and each citation is in ``text``.
+
+    ``confidence`` is the evidence gate's probability that the documents hold the
+    answer; ``timings`` are seconds a stage.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    refused: bool
+    confidence: float
+    engine: str
+    conversation_id: str
+    answer_id: str
+    timings: dict[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True)
+class AnswerEvent:
+    """One step of a streamed answer: ``sources`` once, ``token`` many times, ``answer`` last."""
+
+    kind: Literal["sources", "token", "answer"]
+    hits: tuple[Hit, ...] = ()
+    text: str = ""
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation; an assistant's turn carries its citations."""
+
+    role: Role
+    text: str
+    at: datetime
+    answer_id: str = ""
+    citations: tuple[Citation, ...] = ()
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation and its owner; ``messages`` is empty in listings."""
+
+    id: str
+    user_id: str
+    title: str
+    updated_at: datetime
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A source that was not taken in, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A source whose text is (nearly) another's; ``similarity`` is 1.0 when identical."""
+
+    source: str
+    of: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What one ingest did; the sources are named as they were given."""
+
+    added: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+    chunks: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a long job is: ``done`` of ``total`` steps of ``stage``, now at ``item``."""
+
+    stage: str
+    done: int
+    total: int
+    item: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What would answer a question now; ``problems`` each name their remedy."""
+
+    ok: bool
+    engine: str
+    documents: int
+    chunks: int
+    fingerprint: str
+    problems: tuple[str, ...] = ()

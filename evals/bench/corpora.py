@@ -1,0 +1,98 @@
+"""Public question sets as (passages, questions with their gold passage), read from given paths.
+
+Formats: SQuAD layout (CMRC 2018, DRCD) and CLAP-NQ JSON lines. Nothing is downloaded
+and nothing is copied into the project.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the index of the passage that answers it, and the reference answers."""
+
+    text: str
+    gold: int
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Passages, and questions about them; ``titles`` is empty where the set has none."""
+
+    name: str
+    passages: tuple[str, ...]
+    titles: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+    def sample(self, passages: int, questions: int, seed: int) -> Corpus:
+        """Return a smaller corpus: some passages, and questions whose gold is among them."""
+        rng = random.Random(seed)
+        kept = sorted(rng.sample(range(len(self.passages)), min(passages, len(self.passages))))
+        index = {old: new for new, old in enumerate(kept)}
+        asked = [q for q in self.questions if q.gold in index]
+        asked = rng.sample(asked, min(questions, len(asked)))
+        return Corpus(
+            self.name,
+            tuple(self.passages[i] for i in kept),
+            tuple(self.titles[i] for i in kept),
+            tuple(Question(q.text, index[q.gold], q.answers) for q in asked),
+        )
+
+
+def load(path: Path) -> Corpus:
+    """Read a set by what lies at ``path``: a SQuAD-layout JSON file or a CLAP-NQ folder."""
+    if path.is_dir() and list(path.glob("clapnq*.jsonl")):
+        return _clapnq(path)
+    if path.is_dir():
+        path = next(path.glob("*.json"))
+    return _squad(path)
+
+
+def _squad(path: Path) -> Corpus:
+    passages: list[str] = []
+    titles: list[str] = []
+    questions: list[Question] = []
+    for article in json.loads(path.read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            for qa in paragraph["qas"]:
+                answers = tuple(dict.fromkeys(answer["text"] for answer in qa["answers"]))
+                questions.append(Question(qa["question"], len(passages), answers))
+            passages.append(paragraph["context"])
+            titles.append(article.get("title", ""))
+    return Corpus(path.stem, tuple(passages), tuple(titles), tuple(questions))
+
+
+def _clapnq(folder: Path) -> Corpus:
+    """Answerable questions with their passages; the others' passages are added as distractors."""
+    passages: list[str] = []
+    titles: list[str] = []
+    questions: list[Question] = []
+    seen: dict[str, int] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text("utf-8").splitlines():
+            row = json.loads(line)
+            passage = row["passages"][0]
+            index = seen.setdefault(passage["text"], len(passages))
+            if index == len(passages):
+                passages.append(passage["text"])
+                titles.append(passage["title"])
+            answers = tuple(out["answer"] for out in row["output"] if out["answer"])
+            if answers and "unanswerable" not in file.name:
+                questions.append(Question(row["input"], index, answers))
+    return Corpus(folder.name, tuple(passages), tuple(titles), tuple(questions))
+
+
+def write_files(corpus: Corpus, folder: Path) -> None:
+    """Write each passage as one file, with its title as Markdown heading where it has one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (title, text) in enumerate(zip(corpus.titles, corpus.passages, strict=True)):
+        if title:
+            (folder / f"{i:06d}.md").write_text(f"# {title}\n\n{text}\n", "utf-8")
+        else:
+            (folder / f"{i:06d}.txt").write_text(text, "utf-8")
