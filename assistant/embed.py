@@ -1,56 +1,62 @@
 """Text to unit vectors: any sentence-transformers model, or the embedded multilingual-e5-small.
 
-It finds or unpacks the model, loads it on first use, counts tokens as the model does and
-embeds; it knows no documents, no index and no scores. torch, transformers and
-sentence-transformers have their home here and are imported when a model is loaded.
-A model in a folder or in the Hugging Face cache is used without any connection.
+It loads the model on first use, counts tokens as the model does and embeds; it knows no
+documents, no index and no scores, and leaves it to `model_files` where a model is found.
+torch and sentence-transformers have their home here.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import math
-import os
-import re
-import shutil
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from assistant import e5
 from assistant.errors import ModelError
+from assistant.model_files import (
+    EMBEDDED,
+    cpu_dtype,
+    embedded_model_dir,
+    folder_revision,
+    model_folder,
+    quiet_libraries,
+)
 from assistant.settings import Settings
 from assistant.text import is_cjk, terms
-from assistant.types import Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
-EMBEDDED = "embedded"
+__all__ = [
+    "AdaptedEmbedder",
+    "Embedder",
+    "HashEmbedder",
+    "adapt_embeddings",
+    "embedded_model_dir",
+    "load_embedder",
+]
+
 HASH = "hash"
+HASH_DIMENSION = 64
+
+_UNLIMITED = 1 << 20  # what "no limit" becomes; tokenizers write it as 1e30
 
 Vectors = NDArray[np.float32]
 Fingerprint = dict[str, str | int]
 
-# Of a repository on the hub, what sentence-transformers with torch never reads.
-_UNUSED = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.png", "*.jpg")
-_MODEL_FILES = {".json", ".safetensors", ".bin", ".model", ".txt"}
-_UNLIMITED = 1 << 20  # stands for "no limit", which tokenizers write as 1e30
-
 
 @dataclass(frozen=True)
 class _Facts:
-    """What an index depends on, and where the model cuts off."""
+    """What an index depends on, and where the model cuts a text off."""
 
     dimension: int
     max_tokens: int
@@ -59,9 +65,9 @@ class _Facts:
 
 
 class Embedder(Embeddings):
-    """Any sentence-transformers model behind one door; safe to share between threads.
+    """Any sentence-transformers model; safe to share between threads.
 
-    Cheap to build: the model is loaded on first use, the tokenizer alone when only
+    Cheap to build: the model is loaded on first use, and the tokenizer alone when only
     tokens are counted. Prefixes are the model's own prompts unless the settings say
     otherwise.
 
@@ -72,7 +78,7 @@ class Embedder(Embeddings):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._model: SentenceTransformer | None = None
-        self._counter: Tokenizer | None = None
+        self._tokenizer: Tokenizer | None = None
         self._loading = threading.RLock()
         self._forward = threading.Lock()
 
@@ -91,31 +97,30 @@ class Embedder(Embeddings):
     ) -> Vectors:
         """Return float32 ``(n, dimension)``, L2-normalised, in the order of ``texts``.
 
-        Text beyond `max_tokens` does not count. ``progress`` is told after each batch
-        how many passages are done. Questions from other threads get in between batches.
+        What lies beyond `max_tokens` does not count. ``progress`` is told after each
+        batch how many passages are done; questions of other threads get in between.
         """
         vectors = np.empty((len(texts), self._facts.dimension), np.float32)
-        # Sorted by tokens, not characters: a Chinese character weighs three Latin ones,
-        # and a batch costs as much as its longest passage.
+        # By tokens, not characters: a Chinese character weighs two Latin ones, and a
+        # batch costs as much as its longest passage. Longest first: memory fails early.
         order = np.argsort(self.count_tokens(texts), kind="stable")[::-1]
-        size = self._settings.embedding_batch
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            vectors[rows] = self._encode([texts[i] for i in rows], "document")
+        for start in range(0, len(order), self._settings.embedding_batch):
+            rows = order[start : start + self._settings.embedding_batch]
+            vectors[rows] = self._encode([texts[row] for row in rows], self._facts.passage_prefix)
             if progress is not None:
                 progress(start + len(rows))
         return vectors
 
     def embed_question(self, text: str) -> Vectors:
         """Return float32 ``(dimension,)``, L2-normalised."""
-        row: Vectors = self._encode([text], "query")[0]
+        row: Vectors = self._encode([text], self._facts.query_prefix, question=True)[0]
         return row
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, without special tokens and without a prefix."""
         batch = [_encodable(text) for text in texts]
-        encodings = self._tokenizer().encode_batch_fast(batch, add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encodings]
+        encodings = self._open_tokenizer().encode_batch_fast(batch, add_special_tokens=False)
+        return [len(encoding) for encoding in encodings]
 
     @property
     def max_tokens(self) -> int:
@@ -125,95 +130,63 @@ class Embedder(Embeddings):
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What an index made with this model must be opened with."""
-        return {
-            "model": self._settings.embedding_model,
-            "revision": self._revision(),
-            "dimension": self._facts.dimension,
-            "query_prefix": self._facts.query_prefix,
-            "passage_prefix": self._facts.passage_prefix,
-        }
+        name, facts = self._settings.embedding_model, self._facts
+        revision = e5.SHA256[:16] if name == EMBEDDED else folder_revision(self._folder)
+        return _fingerprint(
+            name, facts.dimension, revision, facts.query_prefix, facts.passage_prefix
+        )
 
     @cached_property
     def _folder(self) -> Path:
-        name = self._settings.embedding_model
-        if name == EMBEDDED:
-            return embedded_model_dir(self._settings)
-        folder = Path(name).expanduser()
-        return folder if folder.is_dir() else _hub_folder(name)
+        return model_folder(self._settings)
 
     @cached_property
     def _facts(self) -> _Facts:
         if self._settings.embedding_model == EMBEDDED:  # known without loading it
-            prompts, dimension, limit = e5.PROMPTS, e5.DIMENSION, e5.MAX_TOKENS
+            prompts: Mapping[str, str | None] = e5.PROMPTS
+            dimension, limit = e5.DIMENSION, e5.MAX_TOKENS
         else:
-            model = self._load()
+            model = self._open_model()
             prompts = model.prompts
             dimension = model.get_embedding_dimension() or len(model.encode("dimension"))
             limit = min(int(model.max_seq_length or _UNLIMITED), _UNLIMITED)
         query, passage = self._settings.query_prefix, self._settings.passage_prefix
-        candidates = (prompts.get(name) for name in ("document", "passage", "corpus"))
-        return _Facts(
-            dimension,
-            limit,
-            prompts.get("query", "") if query is None else query,
-            next(filter(None, candidates), "") if passage is None else passage,
-        )
+        if query is None:
+            query = prompts.get("query") or ""
+        if passage is None:
+            named = (prompts.get(name) for name in ("document", "passage", "corpus"))
+            passage = next(filter(None, named), "")
+        return _Facts(dimension, limit, query, passage)
 
-    def _revision(self) -> str:
-        if self._settings.embedding_model == EMBEDDED:
-            return e5.SHA256[:16]
-        if self._folder.parent.name == "snapshots":  # the hub cache names folders by commit
-            return self._folder.name
-        return _content_hash(self._folder)
-
-    def _encode(self, texts: list[str], task: str) -> Vectors:
-        model = self._load()
-        facts = self._facts
-        encode, prefix = (
-            (model.encode_query, facts.query_prefix)
-            if task == "query"
-            else (model.encode_document, facts.passage_prefix)
-        )
-        with self._forward:  # the tokenizer inside keeps state, so one text at a time
-            vectors = encode(
-                [_encodable(text) for text in texts],
-                prompt=prefix,
-                batch_size=len(texts),
-                show_progress_bar=False,
-            )
+    def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
+        model = self._open_model()
+        encode = model.encode_query if question else model.encode_document
+        batch = [_encodable(text) for text in texts]
+        with self._forward:  # the model's tokenizer keeps state between calls
+            vectors = encode(batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False)
         return _unit(vectors)
 
-    def _load(self) -> SentenceTransformer:
-        if self._model is None:
-            with self._loading:
-                if self._model is None:
-                    self._counter = None  # let go first: parsed a second time it is 200 MB
-                    model = _load_model(self._folder, self._settings)
-                    self._counter = _counting_twin(model)
-                    self._model = model
-        return self._model
+    def _open_model(self) -> SentenceTransformer:
+        with self._loading:
+            if self._model is None:
+                self._tokenizer = None  # let go first: the model reads it again, 150 MB of it
+                self._model = _load_model(self._folder, self._settings)
+                self._tokenizer = _counting_twin(self._model)
+            return self._model
 
-    def _tokenizer(self) -> Tokenizer:
-        counter = self._counter
-        if counter is None:
-            with self._loading:
-                if self._counter is None:
-                    file = next(self._folder.rglob("tokenizer.json"), None)
-                    if file is None:  # an old model: sentence-transformers converts its vocabulary
-                        self._load()
-                    else:
-                        self._counter = _read_tokenizer(file)
-                counter = self._counter
-        assert counter is not None
-        return counter
+    def _open_tokenizer(self) -> Tokenizer:
+        with self._loading:
+            if self._tokenizer is None:
+                file = next(self._folder.rglob("tokenizer.json"), None)
+                if file is not None:
+                    self._tokenizer = _read_tokenizer(file)
+                else:  # an old model, whose vocabulary sentence-transformers converts
+                    self._tokenizer = _counting_twin(self._open_model())
+            return self._tokenizer
 
 
 class AdaptedEmbedder(Embedder):
-    """Any LangChain embeddings behind the same door; tokens are estimated.
-
-    Args:
-        embeddings: vectors come from its ``embed_documents`` and ``embed_query``.
-    """
+    """Any LangChain embeddings, with what the pipeline needs beside them; tokens are estimated."""
 
     def __init__(self, embeddings: Embeddings) -> None:
         self._embeddings = embeddings
@@ -224,37 +197,33 @@ class AdaptedEmbedder(Embedder):
         """Return float32 ``(n, dimension)``, L2-normalised."""
         if not texts:
             return np.empty((0, self._dimension), np.float32)
-        vectors = _unit(self._embeddings.embed_documents(list(texts)))
+        vectors = _unit(self._embeddings.embed_documents([_encodable(text) for text in texts]))
         if progress is not None:
             progress(len(texts))
         return vectors
 
     def embed_question(self, text: str) -> Vectors:
         """Return float32 ``(dimension,)``, L2-normalised."""
-        row: Vectors = _unit([self._embeddings.embed_query(text)])[0]
+        row: Vectors = _unit([self._embeddings.embed_query(_encodable(text))])[0]
         return row
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return an estimate of the tokens of each text."""
+        """Return an estimate: a token a CJK character, and one for three others."""
         return [_estimated_tokens(text) for text in texts]
 
     @property
     def max_tokens(self) -> int:
-        """512, which every embedding model in use takes."""
+        """512: the least that embedding models in use take."""
         return 512
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The class and, where it has one, the name of its model."""
+        """The class of the embeddings and, where it has one, the name of their model."""
         names = (getattr(self._embeddings, name, None) for name in ("model", "model_name"))
-        model = ":".join([type(self._embeddings).__qualname__, *(str(n) for n in names if n)])
-        return {
-            "model": model,
-            "revision": "",
-            "dimension": self._dimension,
-            "query_prefix": "",
-            "passage_prefix": "",
-        }
+        kind = type(self._embeddings).__name__
+        return _fingerprint(
+            ":".join([kind, *(name for name in names if isinstance(name, str))]), self._dimension
+        )
 
     @cached_property
     def _dimension(self) -> int:
@@ -262,48 +231,137 @@ class AdaptedEmbedder(Embedder):
 
 
 class HashEmbedder(AdaptedEmbedder):
-    """The arithmetic fake: each term adds 1 or -1 at the place its hash says. For tests.
+    """The arithmetic fake: 64 dimensions, no model, no torch. For tests.
 
-    No model and no torch; texts that share terms are similar, others are not.
+    Texts that share terms are similar, others are not.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
-        pass
+        super().__init__(_HashedTerms())
 
-    def embed_passages(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Vectors:
-        """Return float32 ``(n, 64)``, L2-normalised."""
-        vectors = np.empty((len(texts), HASH_DIMENSION), np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = self.embed_question(text)
-        if progress is not None:
-            progress(len(texts))
-        return vectors
-
-    def embed_question(self, text: str) -> Vectors:
-        """Return float32 ``(64,)``, L2-normalised."""
-        vector = np.zeros(HASH_DIMENSION, np.float32)
-        for term in terms(text):
-            place, odd = divmod(zlib.crc32(_encodable(term).encode()), 2)
-            vector[place % HASH_DIMENSION] += 1 if odd else -1
-        if not vector.any():  # no terms, or they cancel out
-            vector[0] = 1
-        row: Vectors = _unit(vector[None])[0]
-        return row
-
-    @property
+    @cached_property
     def fingerprint(self) -> Fingerprint:
         """Always the same."""
-        return _fingerprint(HASH, "1", HASH_DIMENSION)
+        return _fingerprint(HASH, HASH_DIMENSION)
+
+
+class _HashedTerms(Embeddings):
+    """Each term adds 1 or -1 at the place its hash says."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector = [0.0] * HASH_DIMENSION
+        for term in terms(text):
+            place, odd = divmod(zlib.crc32(term.encode()), 2)
+            vector[place % HASH_DIMENSION] += 1 if odd else -1
+        return vector if any(vector) else [1.0, *vector[1:]]
 
 
 def load_embedder(settings: Settings) -> Embedder:
     """Return the embedder ``settings.embedding_model`` names; ``hash`` is the one for tests."""
-    chosen: type[Embedder] = {HASH: HashEmbedder}.get(settings.embedding_model, Embedder)
-    return chosen(settings)
+    special: dict[str, type[Embedder]] = {HASH: HashEmbedder}
+    return special.get(settings.embedding_model, Embedder)(settings)
 
 
 def adapt_embeddings(embeddings: Embeddings) -> Embedder:
-    """Return ``embeddings`` behind the embedder's contract (unchanged when it has it)."""
+    """Return ``embeddings`` as an embedder (unchanged when it is one)."""
     return embeddings if isinstance(embeddings, Embedder) else AdaptedEmbedder(embeddings)
+
+
+def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
+    quiet_libraries()
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.util import get_device_name
+
+    wanted = settings.embedding_device
+    device = get_device_name() if wanted == "auto" else wanted
+    dtype = cpu_dtype(settings)
+    if settings.embedding_dtype == "auto" and device != "cpu":
+        fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        dtype = "bfloat16" if fast else "float32"
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            model_kwargs={"dtype": getattr(torch, dtype)},
+        )
+    except Exception as error:  # each library raises its own
+        remedy = (
+            f"Delete {folder}: it is unpacked anew."
+            if settings.embedding_model == EMBEDDED
+            else "Check the folder, or set ASSISTANT_EMBEDDING_MODEL to another model."
+        )
+        raise ModelError(
+            f"The embedding model in {folder} does not load on {device!r} as {dtype}: {error}. "
+            f"{remedy} ASSISTANT_EMBEDDING_DEVICE and ASSISTANT_EMBEDDING_DTYPE may be `auto`."
+        ) from error
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing more special
+        raise ModelError(
+            f"{file} cannot be read ({error}). Delete its folder and fetch the model again."
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _counting_twin(model: SentenceTransformer) -> Tokenizer:
+    """Return a tokenizer that shares the model's vocabulary, but neither limit nor padding."""
+    from tokenizers import Tokenizer
+
+    backend = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
+    if not isinstance(backend, Tokenizer):
+        raise ModelError(
+            "The embedding model has no tokenizer that counts tokens fast. "
+            "Set ASSISTANT_EMBEDDING_MODEL to a model with a tokenizer.json."
+        )
+    twin = Tokenizer(backend.model)
+    if backend.normalizer is not None:
+        twin.normalizer = backend.normalizer
+    if backend.pre_tokenizer is not None:
+        twin.pre_tokenizer = backend.pre_tokenizer
+    twin.add_tokens(list(backend.get_added_tokens_decoder().values()))
+    return twin
+
+
+def _unit(vectors: ArrayLike) -> Vectors:
+    """Return ``vectors`` as float32, each row of length 1 (a row of zeros stays)."""
+    rows = np.asarray(vectors, np.float32)
+    if not np.isfinite(rows).all():
+        raise ModelError("The embedding model overflowed. Set ASSISTANT_EMBEDDING_DTYPE=float32.")
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = np.divide(rows, length, out=rows.copy(), where=length > 0)
+    return unit
+
+
+def _encodable(text: str) -> str:
+    """Return ``text`` without lone surrogates (from file names), which tokenizers refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _estimated_tokens(text: str) -> int:
+    wide = sum(map(is_cjk, text))
+    narrow = sum(map(len, text.split())) - wide
+    return wide - (-narrow // 3)
+
+
+def _fingerprint(
+    model: str, dimension: int, revision: str = "", query: str = "", passage: str = ""
+) -> Fingerprint:
+    return {
+        "model": model,
+        "revision": revision,
+        "dimension": dimension,
+        "query_prefix": query,
+        "passage_prefix": passage,
+    }

@@ -20,7 +20,7 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 
-from assistant.embed import Embedder, HashEmbedder
+from assistant.embed import Embedder
 from assistant.index.catalog import Vectors
 from assistant.index.store import Store
 from assistant.ingest.chunk import indexed_text
@@ -55,7 +55,7 @@ class _Query:
 class Searcher:
     """Searches one store; safe to share between threads."""
 
-    def __init__(self, store: Store, embedder: Embedder | HashEmbedder, settings: Settings) -> None:
+    def __init__(self, store: Store, embedder: Embedder, settings: Settings) -> None:
         self._store = store
         self._embedder = embedder
         self._settings = settings

@@ -66,9 +66,7 @@ def test_passages_end_at_sentence_ends_in_both_languages() -> None:
 
 def test_a_long_section_is_divided_evenly() -> None:
     text = "".join(f"这是第{i:03d}句话。" for i in range(12))
-    lengths = [
-        len(p.text) for p in chunk_blocks([Block(text)], limit=100, count_tokens=characters)
-    ]
+    lengths = [len(p.text) for p in chunk_blocks([Block(text)], limit=100, count_tokens=characters)]
     assert len(lengths) == 2
     assert max(lengths) - min(lengths) <= 10
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from assistant.engines.base import Engine, Evidence, evidence_of
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from numpy.typing import NDArray
 
+from assistant.engines.base import Engine, Evidence, evidence_of
+from assistant.settings import Settings
 from assistant.text import detect_language, sentences, terms
 
 MOST_SENTENCES = 3
@@ -172,3 +173,8 @@ def _stretched(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
     if spread <= 0:
         return np.ones_like(similarity)
     return np.asarray((similarity - similarity.min()) / spread)
+
+
+def build(settings: Settings) -> ExtractiveEngine:
+    """Return the engine; it needs no model, and the embedder is given to it later."""
+    return ExtractiveEngine()

@@ -12,17 +12,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from assistant.ingest.formats.text import running_keys
 from assistant.ingest.parsed import Block
 from assistant.text import terms
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 PERMUTATIONS = 64
 SHINGLE = 3  # terms
-RUNNING_SHARE = 0.6  # of the pages that show a line at their top or bottom
-_EDGE = 2  # blocks at the top and at the bottom of a page that may be running lines
+RUNNING_SHARE = 0.6  # of the pages or slides that show a text
 _MIN_PAGES = 3
+_EDGE = 2  # blocks at the top and at the bottom of a page that may count the pages
 _BOILERPLATE = 30  # characters: a shorter text may be said twice on purpose ("Yes.")
 
 _LINE_END = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
@@ -35,7 +37,6 @@ _JUNK = re.compile(
 )
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_DIGITS = re.compile(r"\d+")
 
 
 def clean_text(text: str) -> str:
@@ -58,9 +59,9 @@ def clean_text(text: str) -> str:
 def clean_blocks(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """Return the blocks with clean texts and headings, boilerplate left out.
 
-    Boilerplate is what stands at the top or bottom of most pages (digits aside), what
-    is printed on most pages or slides word for word, and a text repeated at once or
-    under its own heading. Rows of tables are never left out.
+    Boilerplate is what stands on most pages or slides, the number of the page aside,
+    and a text repeated at once or under its own heading. Rows of sheets are never
+    left out.
     """
     cleaned = [
         Block(
@@ -72,12 +73,12 @@ def clean_blocks(blocks: Sequence[Block]) -> tuple[Block, ...]:
         for block in blocks
         if (text := clean_text(block.text))
     ]
-    boilerplate = _running_lines(cleaned) | _printed_everywhere(cleaned)
+    boilerplate = _running(cleaned)
     kept = [block for index, block in enumerate(cleaned) if index not in boilerplate]
     return tuple(_without_repeats(kept))
 
 
-def signature(text: str) -> np.ndarray:
+def signature(text: str) -> NDArray[np.uint64]:
     """Return the MinHash of a text's shingles of three terms: ``(64,)``, uint64."""
     import numpy as np
     from datasketch import MinHash
@@ -87,59 +88,43 @@ def signature(text: str) -> np.ndarray:
     shingles = {" ".join(words[i : i + width]) for i in range(len(words) - width + 1)}
     sketch = MinHash(num_perm=PERMUTATIONS, scheme="affine32")
     sketch.update_batch([shingle.encode("utf-8", "replace") for shingle in sorted(shingles)])
-    return sketch.hashvalues.astype(np.uint64)
+    values: NDArray[np.uint64] = sketch.hashvalues.astype(np.uint64)
+    return values
 
 
-def similarity(signature: np.ndarray, others: np.ndarray) -> np.ndarray:
+def similarity(signature: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return the estimated Jaccard similarity, ``(n,)``, of a signature to each of ``(n, 64)``.
 
     The estimate's standard error is at most 0.0625 (Broder 1997).
     """
     import numpy as np
 
-    equal: np.ndarray = others == signature
-    return equal.mean(axis=1, dtype=np.float64)
+    shares: NDArray[np.float64] = (others == signature).mean(axis=1, dtype=np.float64)
+    return shares
 
 
-def _mask(text: str) -> str:
-    return _DIGITS.sub("#", "".join(text.split()))
+def _running(blocks: Sequence[Block]) -> set[int]:
+    """Return the blocks that are the same on most pages or slides.
 
-
-def _pages(blocks: Sequence[Block], units: Sequence[str]) -> dict[int, list[int]]:
-    """Return page → indices of its blocks; {} when there are too few pages to compare."""
+    At the top and the bottom the number of the page may differ; elsewhere, as
+    watermarks are, they must be the same word for word.
+    """
     pages: dict[int, list[int]] = defaultdict(list)
     for index, block in enumerate(blocks):
-        if block.page is not None and block.page_unit in units:
+        if block.page is not None and block.page_unit != "row":
             pages[block.page].append(index)
-    return pages if len(pages) >= _MIN_PAGES else {}
-
-
-def _running_lines(blocks: Sequence[Block]) -> set[int]:
-    """Return the blocks that run along the top or the bottom of most pages."""
-    pages = _pages(blocks, ["page"])
-    found: set[int] = set()
-    for edge in (slice(None, _EDGE), slice(-_EDGE, None)):
-        lines = {page: {i: _mask(blocks[i].text) for i in own[edge]} for page, own in pages.items()}
-        seen = Counter(mask for masks in lines.values() for mask in set(masks.values()))
-        found |= {
-            index
-            for masks in lines.values()
-            for index, mask in masks.items()
-            if seen[mask] >= RUNNING_SHARE * len(pages)
-        }
-    return found
-
-
-def _printed_everywhere(blocks: Sequence[Block]) -> set[int]:
-    """Return the blocks that stand word for word on most pages or slides, as watermarks do."""
-    pages = _pages(blocks, ["page", "slide"])
-    seen = Counter(text for own in pages.values() for text in {blocks[i].text for i in own})
-    return {
-        index
-        for own in pages.values()
-        for index in own
-        if seen[blocks[index].text] >= RUNNING_SHARE * len(pages)
-    }
+    if len(pages) < _MIN_PAGES:
+        return set()
+    keys: dict[int, set[str]] = {}
+    seen: Counter[str] = Counter()
+    for page, own in pages.items():
+        edges = {*own[:_EDGE], *own[-_EDGE:]}
+        for index in own:
+            text = blocks[index].text
+            keys[index] = running_keys(text, page) if index in edges else {text}
+        seen.update(set().union(*(keys[index] for index in own)))
+    often = RUNNING_SHARE * len(pages)
+    return {index for index, own in keys.items() if any(seen[key] >= often for key in own)}
 
 
 def _without_repeats(blocks: Sequence[Block]) -> Iterator[Block]:

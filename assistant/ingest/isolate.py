@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -22,18 +22,16 @@ from typing import IO, TYPE_CHECKING, Any
 from assistant.errors import SourceError
 from assistant.ingest.checks import check_size
 from assistant.ingest.parsed import Block, Metadata, Parsed
+from assistant.ingest.worker import receive, send
 
 if TYPE_CHECKING:
     from assistant.settings import Settings
 
-_LENGTH = struct.Struct(">Q")
-_MAX_MESSAGE = 1 << 30
 _STOP_TIMEOUT_S = 2.0
-_ORPHAN_GRACE_S = 5
 # -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
 _WORKER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from assistant.ingest.isolate import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+    "from assistant.ingest.worker import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
 )
 # Libraries of linear algebra reserve memory for a thread a core, which the limit would count.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -109,8 +107,8 @@ class _Worker:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.load_timeout_s
         self._memory = settings.load_memory_mb
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
-        paths = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop
+        paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _WORKER, paths, str(self._memory), str(self._timeout)],
             stdin=subprocess.PIPE,
@@ -141,8 +139,8 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            _send(self._process.stdin, os.path.abspath(path))
-            reply = _receive(self._process.stdout)
+            send(self._process.stdin, os.path.abspath(path))
+            reply = receive(self._process.stdout)
         except (OSError, ValueError):  # a broken pipe, or no JSON
             reply = None
         finally:
@@ -155,10 +153,8 @@ class _Worker:
     def stop(self) -> None:
         """End the process: by closing its input, else by force."""
         assert self._process.stdin and self._process.stdout
-        try:
+        with suppress(BrokenPipeError):  # it is gone already
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it is gone already
         try:
             self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -202,9 +198,8 @@ def _parsed(reply: dict[str, Any]) -> Parsed:
         title, language, groups, provenance = reply["metadata"]
         if language not in (None, "zh", "en"):
             raise ValueError(language)
-        metadata = Metadata(
-            str(title), language, None if groups is None else tuple(map(str, groups)), str(provenance)
-        )
+        readers = None if groups is None else tuple(map(str, groups))
+        metadata = Metadata(str(title), language, readers, str(provenance))
         blocks = tuple(_block(*fields) for fields in reply["blocks"])
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError("The parser's reply makes no sense. Save the file again.") from error
@@ -216,104 +211,3 @@ def _block(text: Any, heading: Any, page: Any, unit: Any) -> Block:
         raise ValueError(unit)
     place = None if page is None else int(page)
     return Block(str(text), tuple(map(str, heading)), place, unit)
-
-
-def _send(stream: IO[bytes], message: Any) -> None:
-    data = json.dumps(message).encode("ascii")
-    stream.write(_LENGTH.pack(len(data)) + data)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> Any:
-    """Return the next message, None at the end of the stream."""
-    prefix = stream.read(_LENGTH.size)
-    if len(prefix) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(prefix)
-    if length > _MAX_MESSAGE:
-        raise ValueError(f"a message of {length} bytes")
-    data = stream.read(length)
-    return json.loads(data) if len(data) == length else None
-
-
-def serve(memory_mb: int, timeout_s: int) -> None:
-    """Be the worker: answer each path on standard input until it closes."""
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not look like a reply
-    _limit_memory(memory_mb)
-    requests = sys.stdin.buffer
-    while (path := _receive(requests)) is not None:
-        _tie_to_parent(timeout_s + _ORPHAN_GRACE_S)
-        reply = _answer(Path(path), memory_mb)
-        _untie()
-        _send(replies, reply)
-
-
-def _answer(path: Path, memory_mb: int) -> dict[str, Any]:
-    from assistant.ingest.load import parse
-
-    reason = (
-        f"Parsing it needs more than {memory_mb} MB of memory. Split the file, or raise "
-        "ASSISTANT_LOAD_MEMORY_MB."
-    )
-    try:
-        parsed = parse(path)
-        said = parsed.metadata
-        reply: dict[str, Any] = {
-            "metadata": [said.title, said.language, said.groups, said.provenance],
-            "blocks": [[b.text, b.heading, b.page, b.page_unit] for b in parsed.blocks],
-        }
-    except MemoryError:
-        return {"error": reason, "retire": True}
-    except SourceError as error:
-        starved = error.__cause__ is not None and "memory" in str(error.__cause__).lower()
-        return {"error": reason if starved else str(error), "retire": starved}
-    # What a large file took is rarely given back, and the next one would start with less.
-    return {**reply, "retire": _used_mb() > memory_mb / 2}
-
-
-if sys.platform == "win32":
-
-    def _limit_memory(memory_mb: int) -> None:
-        """Windows has no such limit; the time limit still holds."""
-
-    def _tie_to_parent(seconds: float) -> None: ...
-
-    def _untie() -> None: ...
-
-    def _used_mb() -> float:
-        return 0.0
-
-else:
-    import fcntl
-    import resource
-    import select
-
-    def _limit_memory(memory_mb: int) -> None:
-        """Bound the address space, and leave no core dumps of others' documents."""
-        limit = memory_mb << 20
-        if sys.platform != "darwin":  # which refuses it
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    def _tie_to_parent(seconds: float) -> None:
-        """Die when the parent does, even inside native code that lets no Python run.
-
-        While a file is parsed the parent sends nothing, so a signal on the input can
-        only mean that it closed; like the alarm's, its default action ends the process.
-        """
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-        poll = select.poll()
-        poll.register(0, 0)
-        if poll.poll(0):  # it died before the signal was asked for
-            sys.exit()
-
-    def _untie() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) & ~os.O_ASYNC)
-
-    def _used_mb() -> float:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -110,9 +110,7 @@ def read_manifest(folder: Path) -> dict[str, Metadata]:
         raise SourceError(f"{path} is not valid YAML: {error}. Correct it.") from error
     files = values.get("files") if isinstance(values, dict) else None
     if not isinstance(files, dict) or len(values) != 1:
-        raise SourceError(
-            f"{path} must hold `files:` and below it the files' names. Correct it."
-        )
+        raise SourceError(f"{path} must hold `files:` and below it the files' names. Correct it.")
     return {str(name): _entry(said, f"{path}, {name}") for name, said in files.items()}
 
 

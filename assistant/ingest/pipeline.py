@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.embed import Embedder, HashEmbedder
+from assistant.embed import Embedder
 from assistant.errors import SourceError
 from assistant.index.catalog import Draft
 from assistant.index.store import Store
@@ -101,7 +101,7 @@ class Pipeline:
             allowed folders. Files found inside a folder are quarantined instead.
     """
 
-    def __init__(self, store: Store, embedder: Embedder | HashEmbedder, settings: Settings) -> None:
+    def __init__(self, store: Store, embedder: Embedder, settings: Settings) -> None:
         self._store = store
         self._embedder = embedder
         self._settings = settings

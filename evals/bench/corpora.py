@@ -96,3 +96,30 @@ def write_files(corpus: Corpus, folder: Path) -> None:
             (folder / f"{i:06d}.md").write_text(f"# {title}\n\n{text}\n", "utf-8")
         else:
             (folder / f"{i:06d}.txt").write_text(text, "utf-8")
+
+
+def load_guidance(folder: Path, ask: str, answer: str) -> Corpus:
+    """Ask one language's section headings of the other language's chapters.
+
+    The chapters of the two languages are parallel, so a heading's gold passage is the
+    chapter of the same number. The FAQ repeats all chapters and is left out.
+    """
+    passages: list[str] = []
+    titles: list[str] = []
+    questions: list[Question] = []
+    for file in sorted((folder / answer).glob("*.md")):
+        if "faq" in file.name:
+            continue
+        title, text = _chapter(file)
+        asked = _chapter(folder / ask / file.name)[1]
+        headings = [line[3:].strip() for line in asked.splitlines() if line.startswith("## ")]
+        questions += [Question(heading, len(passages), ()) for heading in headings]
+        passages.append(text)
+        titles.append(title)
+    return Corpus(f"guidance {ask}→{answer}", tuple(passages), tuple(titles), tuple(questions))
+
+
+def _chapter(file: Path) -> tuple[str, str]:
+    body = file.read_text("utf-8").split("---\n", 2)[2].strip()
+    title, text = body.split("\n", 1)
+    return title.removeprefix("# ").strip(), text.strip()

@@ -16,18 +16,18 @@ from assistant.ingest.formats.tables import Row, describe
 from assistant.ingest.formats.text import WIDE, decode, is_wide
 from assistant.ingest.parsed import Metadata, Outline, Parsed, group_items, language_of
 
-_DROPPED = frozenset(
-    "script style noscript template nav footer aside button select textarea input label svg math "
-    "iframe object embed canvas audio video map dialog menu head".split()
+_DROPPED = re.compile(
+    "script|style|noscript|template|nav|footer|aside|button|select|textarea|input|label|svg|"
+    "iframe|object|embed|canvas|audio|video|map|dialog|menu|head"
 )
-_BLOCKS = frozenset(
-    "address article blockquote body center dd details dialog div dl dt fieldset figcaption "
-    "figure footer form header hgroup hr html legend li main ol p pre section summary table tbody "
-    "td tfoot th thead tr ul".split()
+_HEADING = re.compile("h[1-6]")
+_BLOCK = re.compile(
+    "h[1-6]|address|article|blockquote|body|center|dd|details|div|dl|dt|fieldset|figcaption|"
+    "figure|form|header|hgroup|hr|html|legend|li|main|ol|p|pre|section|summary|table|tbody|td|"
+    "tfoot|th|thead|tr|ul"
 )
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _CONTENT = "descendant::h1 | descendant::h2 | descendant::article | descendant::main"
-_BOILERPLATE_ROLES = frozenset("navigation banner contentinfo complementary search menu".split())
+_BOILERPLATE_ROLES = re.compile("navigation|banner|contentinfo|complementary|search|menu")
 _BOILERPLATE_NAMES = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|navigation|menu|breadcrumbs?|sidebar|footer|cookies?|pagination)"
     r"(?:$|[\s_-])",
@@ -37,8 +37,10 @@ _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 _CHINESE_CHARSETS = frozenset({"gb2312", "gbk", "gb18030", "x-gbk"})
 _WRAPPED = re.compile(rf"(?<={WIDE})\s*\n\s*(?={WIDE})")
+_LINK_SEPARATOR = re.compile(r"[|｜>›»·•/\\→]")
 _BREAK = "\x01"
 _MAX_SPAN = 200
+_MAX_INDENT = 8
 
 
 def parse_html(path: Path) -> Parsed:
@@ -50,9 +52,16 @@ def parse_html(path: Path) -> Parsed:
     root = _tree(_decode(path.read_bytes()))
     if root is None:
         return Parsed(Metadata(), ())
-    title = " ".join((root.findtext(".//title") or "").split())
-    metadata = Metadata(title=title, language=language_of(root.get("lang", "")))
+    metadata = Metadata(title=_title(root), language=language_of(root.get("lang", "")))
     return Parsed(metadata, _read(_main(root)))
+
+
+def _title(root: Any) -> str:
+    """Return the page's title, without the name of the site where the heading tells it apart."""
+    title = " ".join((root.findtext(".//title") or "").split())
+    headings = [" ".join(h.text_content().split()) for h in root.iter("h1")]
+    heading = headings[0] if len(headings) == 1 else ""
+    return heading if heading and heading in title else title or heading
 
 
 def fragment_text(html: str) -> str:
@@ -72,7 +81,8 @@ def _decode(data: bytes) -> str:
 
 def _tree(html: str) -> Any:
     """Return the root element, None for a page without any."""
-    from lxml import etree, html as lxml_html
+    from lxml import etree
+    from lxml import html as lxml_html
 
     parser = lxml_html.HTMLParser(
         encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True
@@ -91,9 +101,11 @@ def _tree(html: str) -> Any:
 def _main(root: Any) -> Any:
     """Return the element that holds the content: ``<main>`` if most of the text is there."""
     found = root.xpath('//main | //*[@role="main"]')
-    if len(found) == 1 and 2 * len(found[0].text_content()) > len(root.text_content()):
-        return found[0]
-    return root
+    if len(found) != 1:
+        return root
+    texts = "descendant::text()[not(parent::script or parent::style)]"
+    inside, all_text = (sum(map(len, node.xpath(texts))) for node in (found[0], root))
+    return found[0] if 2 * inside > all_text else root
 
 
 def _read(root: Any) -> tuple[Any, ...]:
@@ -134,7 +146,7 @@ class _Reader:
         tag = element.tag
         if not isinstance(tag, str) or _is_dropped(element):
             return True
-        if tag in _BLOCKS or tag in _HEADINGS:
+        if _BLOCK.fullmatch(tag):
             self.flush()
         if tag == "table" and _is_data(element):
             self.close_list()
@@ -154,12 +166,12 @@ class _Reader:
     def end(self, element: Any) -> None:
         """Take in an element's end."""
         tag = element.tag
-        if tag in _HEADINGS and not self._lists:
+        if _HEADING.fullmatch(tag) and not self._lists:
             level, title = int(tag[1]), self._take().replace("\n", " ")
             self.outline.heading(level, title)
         elif tag == "dt":
             self._term = self._take()
-        elif tag in _BLOCKS or tag in _HEADINGS:
+        elif _BLOCK.fullmatch(tag):
             self.flush()
         if tag == "pre":
             self._in_pre = False
@@ -179,7 +191,7 @@ class _Reader:
         if not self._lists:
             self.outline.add(text)
             return
-        indent = "  " * (len(self._lists) - 1)
+        indent = "  " * min(len(self._lists) - 1, _MAX_INDENT)
         line = indent + (self._marker or "  ") + text
         if self._items and (indent or not self._marker):
             self._items[-1] += "\n" + line
@@ -217,14 +229,25 @@ def _is_dropped(element: Any) -> bool:
     tag = element.tag
     if "hidden" in element.attrib or element.get("aria-hidden") == "true":
         return True
-    if _INVISIBLE.search(element.get("style", "")) or tag in _DROPPED:
+    if _INVISIBLE.search(element.get("style", "")) or _DROPPED.fullmatch(tag):
+        return True
+    if _is_trail(element):
         return True
     names = f"{element.get('class', '')} {element.get('id', '')}"
     named = tag in {"div", "ul", "ol", "section", "p"} and _BOILERPLATE_NAMES.search(names)
-    doubtful = tag in {"header", "form"} or element.get("role") in _BOILERPLATE_ROLES or named
+    by_role = _BOILERPLATE_ROLES.fullmatch(element.get("role", ""))
+    doubtful = tag in {"header", "form"} or by_role or named
     # A page's heading may stand in its <header>, and some servers wrap all in one <form>.
     content = f"{_CONTENT} | descendant::table" if tag == "form" else _CONTENT
     return bool(doubtful) and not element.xpath(content)
+
+
+def _is_trail(element: Any) -> bool:
+    """Tell a row of links ("Home > Policies > …", "Print | Share") from a sentence with links."""
+    links = element.findall("a")
+    return len(links) > 1 and all(
+        _LINK_SEPARATOR.fullmatch((link.tail or "").strip()) for link in links[:-1]
+    )
 
 
 def _is_data(table: Any) -> bool:

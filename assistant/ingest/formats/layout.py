@@ -1,4 +1,4 @@
-"""From lines on pages to paragraphs, headings and table rows, by place and type size alone.
+"""From lines on pages to paragraphs, headings and tables, by place and type size alone.
 
 It trusts the order in which the file draws its lines, and knows no PDF library.
 """
@@ -10,84 +10,37 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 from statistics import median
 
-from assistant.ingest.formats.tables import Row, describe
-from assistant.ingest.formats.text import heading_level, is_wide, join_lines, starts_item
+from assistant.ingest.formats.grid import columns, runs, table_texts
+from assistant.ingest.formats.page import Bookmark, Line, Page
+from assistant.ingest.formats.text import (
+    heading_level,
+    is_wide,
+    join_lines,
+    running_keys,
+    starts_item,
+)
 from assistant.ingest.parsed import Block, Outline
 
 _MARGIN = 0.1  # of the page's height: where running headers and footers stand
+_OFTEN = 3  # pages that a line in the margin must be on to be a running one
 _HEADING_SIZE = 1.15  # of the size of the body text
 _HEADING_LENGTH = 80
-_PAGE_NUMBER = re.compile(
-    r"[-–—\s|]*(?:第|page)?\s*#+\s*页?\s*(?:(?:[/／,，|]|共|of)*\s*#+\s*页?)?[-–—\s|]*", re.IGNORECASE
-)
 _SENTENCE_END = re.compile(r"[。！？!?.…：:；;][”’\"'」』）)】\]》]*$")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A run of text without a wide gap, between two horizontal positions in points."""
-
-    left: float
-    right: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a page: ``bottom`` and ``size`` (its height) in points, y grows upwards."""
-
-    cells: tuple[Cell, ...]
-    bottom: float
-    size: float
-
-    @cached_property
-    def text(self) -> str:
-        return " ".join(cell.text for cell in self.cells)
-
-    @property
-    def left(self) -> float:
-        return self.cells[0].left
-
-    @property
-    def right(self) -> float:
-        return max(cell.right for cell in self.cells)
-
-    @cached_property
-    def masked(self) -> str:
-        """The text without blanks, its digits as ``#``: the same on every page if it runs."""
-        return re.sub(r"\d+", "#", "".join(self.text.split()))
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page: its number from 1, its height in points, its lines in the file's order."""
-
-    number: int
-    height: float
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Bookmark:
-    """An entry of a document's outline; its title is without blanks."""
-
-    level: int
-    title: str
-    page: int
-
-
-@dataclass(frozen=True)
 class _Part:
-    """Lines that belong together: a paragraph, a heading, or the rows of a table."""
+    """Lines that belong together: a paragraph, a heading, or a table."""
 
     lines: tuple[Line, ...]
     page: int
+    last_page: int
     is_table: bool = False
     is_full: bool = False  # its last line reaches the right edge
-    last_page: int = 0
+    header: tuple[Line, ...] = ()  # of a table that began on an earlier page
 
     @cached_property
     def text(self) -> str:
@@ -113,35 +66,39 @@ def read_pages(
             outline.heading(levels[index], part.text, part.page)
             is_top = levels[index] == min(levels.values())
             title = title or (part.text if is_top and part.page == first_page else "")
-        elif part.is_table:
-            for text in _table_texts(part):
-                outline.add(text, part.page)
-        else:
-            outline.add(part.text, part.page)
+            continue
+        for text in table_texts(part.lines, part.header) if part.is_table else [part.text]:
+            outline.add(text, part.page)
     return title, outline.blocks()
 
 
 def _without_running_lines(pages: Sequence[Page]) -> list[Page]:
-    """Drop what repeats in the margins of several pages, and page numbers."""
+    """Drop what repeats in the margins of several pages, and numbers that count them."""
 
     def in_margin(line: Line, page: Page) -> bool:
         middle = line.bottom + line.size / 2
         return not _MARGIN * page.height < middle < (1 - _MARGIN) * page.height
 
-    seen = Counter(
-        mask
+    keys = {
+        (page.number, index): running_keys(line.text, page.number)
         for page in pages
-        for mask in {line.masked for line in page.lines if in_margin(line, page)}
+        for index, line in enumerate(page.lines)
+        if in_margin(line, page)
+    }
+    seen = Counter(
+        key
+        for page in pages
+        for key in set().union(*(own for (number, _), own in keys.items() if number == page.number))
     )
-    often = min(3, max(2, len(pages)))
-
-    def runs(line: Line, page: Page) -> bool:
-        return in_margin(line, page) and (
-            seen[line.masked] >= often or bool(_PAGE_NUMBER.fullmatch(line.masked))
-        )
-
+    often = min(_OFTEN, max(2, len(pages)))
+    running = {place for place, own in keys.items() if any(seen[key] >= often for key in own)}
     return [
-        Page(page.number, page.height, tuple(line for line in page.lines if not runs(line, page)))
+        replace(
+            page,
+            lines=tuple(
+                line for i, line in enumerate(page.lines) if (page.number, i) not in running
+            ),
+        )
         for page in pages
     ]
 
@@ -161,7 +118,7 @@ def _line_pitch(pages: Sequence[Page], body: float) -> float:
         above.bottom - below.bottom
         for page in pages
         for above, below in pairwise(page.lines)
-        if _alike(above, below) and abs(above.size - body) < 0.15 * body
+        if above.is_like(below) and abs(above.size - body) < 0.15 * body
     ]
     close = [step for step in steps if 0.8 * body < step < 2.5 * body]
     return median(close) if close else 1.5 * body
@@ -169,10 +126,9 @@ def _line_pitch(pages: Sequence[Page], body: float) -> float:
 
 def _parts(page: Page, body: float, pitch: float) -> Iterator[_Part]:
     """Yield the parts of a page in order."""
-    for is_table, run in groupby(_rows(page.lines), key=lambda row: row[1]):
-        lines = [line for line, _ in run]
+    for is_table, lines in runs(page.lines):
         if is_table:
-            yield _Part(tuple(lines), page.number, is_table=True, last_page=page.number)
+            yield _Part(tuple(lines), page.number, page.number, is_table=True)
             continue
         paragraph: list[Line] = []
         edge = 0.0
@@ -181,47 +137,13 @@ def _parts(page: Page, body: float, pitch: float) -> Iterator[_Part]:
                 yield _text_part(paragraph, page.number, edge)
                 paragraph = []
             paragraph.append(line)
-            edge = max(x.right for x in lines if _alike(x, line) and _same_column(x, line))
+            edge = max(x.right for x in lines if line.is_like(x) and _same_column(x, line))
         yield _text_part(paragraph, page.number, edge)
 
 
 def _text_part(lines: Sequence[Line], page: int, edge: float) -> _Part:
     is_full = edge - lines[-1].right < 3 * lines[-1].size
-    return _Part(tuple(lines), page, is_full=is_full, last_page=page)
-
-
-def _joined(parts: Sequence[_Part], body: float) -> list[_Part]:
-    """Join a paragraph that a page break parts; it keeps the page it begins on."""
-    joined: list[_Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if (
-            last is not None
-            and last.lines[-1].size <= _HEADING_SIZE * body
-            and part.page == last.last_page + 1
-            and not (last.is_table or part.is_table)
-            and last.is_full
-            and not _SENTENCE_END.search(last.text)
-            and _alike(last.lines[-1], part.lines[0])
-            and not starts_item(part.text)
-        ):
-            joined[-1] = replace(
-                part, lines=last.lines + part.lines, page=last.page, last_page=part.page
-            )
-        else:
-            joined.append(part)
-    return joined
-
-
-def _rows(lines: Sequence[Line]) -> list[tuple[Line, bool]]:
-    """Mark the lines that are rows of a table: several in a row with as many cells."""
-    marks = [False] * len(lines)
-    for count, run in groupby(range(len(lines)), key=lambda index: len(lines[index].cells)):
-        members = list(run)
-        if (count > 2 and len(members) > 1) or (count == 2 and len(members) > 2):
-            for index in members:
-                marks[index] = True
-    return list(zip(lines, marks, strict=True))
+    return _Part(tuple(lines), page, page, is_full=is_full)
 
 
 def _continues(
@@ -234,7 +156,7 @@ def _continues(
     """
     last = paragraph[-1]
     step = last.bottom - line.bottom
-    if not _alike(last, line) or starts_item(line.text):
+    if not last.is_like(line) or starts_item(line.text):
         return False
     if last.size > _HEADING_SIZE * body:  # lines of one heading may be ragged or centred
         return 0 < step < 1.6 * last.size
@@ -251,12 +173,43 @@ def _continues(
     return edge - last.right < max(needed, line.size)
 
 
-def _alike(one: Line, other: Line) -> bool:
-    return abs(one.size - other.size) <= 0.12 * max(one.size, other.size)
-
-
 def _same_column(one: Line, other: Line) -> bool:
     return abs(one.left - other.left) < 2.5 * other.size
+
+
+def _joined(parts: Sequence[_Part], body: float) -> list[_Part]:
+    """Join what page breaks part: a paragraph, which keeps its first page, and a table's header."""
+    joined: list[_Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last is None or part.page != last.last_page + 1:
+            joined.append(part)
+        elif part.is_table and last.is_table and _same_table(last, part):
+            joined.append(replace(part, header=last.header or last.lines[:1]))
+        elif _same_paragraph(last, part, body):
+            lines = last.lines + part.lines
+            joined[-1] = replace(part, lines=lines, page=last.page)
+        else:
+            joined.append(part)
+    return joined
+
+
+def _same_table(last: _Part, part: _Part) -> bool:
+    one, other = columns(last.lines), columns(part.lines)
+    return len(one) == len(other) and all(
+        abs(a[0] - b[0]) < 20 or abs(a[1] - b[1]) < 20 for a, b in zip(one, other, strict=True)
+    )
+
+
+def _same_paragraph(last: _Part, part: _Part, body: float) -> bool:
+    return (
+        not (last.is_table or part.is_table)
+        and last.is_full
+        and last.lines[-1].size <= _HEADING_SIZE * body
+        and last.lines[-1].is_like(part.lines[0])
+        and not _SENTENCE_END.search(last.text)
+        and not starts_item(part.text)
+    )
 
 
 def _bookmarked(parts: Sequence[_Part], bookmarks: Sequence[Bookmark]) -> dict[int, int]:
@@ -295,11 +248,3 @@ def _by_number(parts: Sequence[_Part]) -> dict[int, int]:
         for index, part in enumerate(parts)
         if not part.text[:1].isdigit() and (level := heading_level(part.text))
     }
-
-
-def _table_texts(part: _Part) -> list[str]:
-    table = describe(
-        Row(number, [cell.text for cell in line.cells])
-        for number, line in enumerate(part.lines, 1)
-    )
-    return [*table.captions, *(line for _, line in table.lines)]

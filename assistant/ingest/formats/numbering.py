@@ -13,6 +13,7 @@ from typing import Any
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DIGITS = "〇一二三四五六七八九"
 _BULLET = "-"
+_ROMAN = dict(m=1000, cm=900, d=500, cd=400, c=100, xc=90, l=50, xl=40, x=10, ix=9, v=5, iv=4, i=1)
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,7 @@ def _roman(number: int) -> str:
     if not 0 < number < 4000:
         return str(number)
     text = ""
-    for value, sign in zip(
-        (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1),
-        "m cm d cd c xc l xl x ix v iv i".split(),
-        strict=True,
-    ):
+    for sign, value in _ROMAN.items():
         text += sign * (number // value)
         number %= value
     return text

@@ -9,18 +9,23 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from assistant.errors import SourceError
-from assistant.ingest.formats.layout import Bookmark, Cell, Line, Page, read_pages
+from assistant.ingest.formats.layout import read_pages
+from assistant.ingest.formats.page import Bookmark, Cell, Line, Page
+from assistant.ingest.formats.text import is_marker
 from assistant.ingest.parsed import Metadata, Parsed
 from assistant.text import is_cjk
 
 _PDFIUM = threading.Lock()  # the library is not thread-safe
-_CELL_GAP = 1.3  # of the line's height: wider than any space between words
-_TIGHT = 0.35  # of the line's height: a space narrower than this between Chinese is none
+# Gaps between characters, in heights of the line.
+_CELL_GAP = 0.95  # wider than a space between words: two cells of a table
+_JUSTIFIED_GAP = 2.5  # the same where a space is drawn, which justified text stretches
+_TIGHT = 0.35  # narrower than a space: none between Chinese characters
 _UNTITLED = re.compile(
     r"(?:microsoft \w+ - |untitled|\(?anonymous|无标题|未命名|document\d*$|文档\s?\d*$)"
     r"|.*\.(?:docx?|xlsx?|pptx?|pdf|indd|wps|tex|html?)$",
@@ -72,10 +77,21 @@ def _page(document: Any, index: int) -> Page:
     page = document[index]
     text = page.get_textpage()
     try:
-        return Page(index + 1, page.get_height(), tuple(_lines(text)))
+        lines = tuple(line for line in _lines(text) if line.cells)
+        return Page(index + 1, page.get_height(), lines)
     finally:
         text.close()
         page.close()
+
+
+@dataclass(frozen=True)
+class _Character:
+    text: str
+    left: float
+    bottom: float
+    right: float
+    top: float
+    is_drawn: bool  # False for a space that only a gap stands for
 
 
 def _lines(textpage: Any) -> Iterator[Line]:
@@ -83,7 +99,7 @@ def _lines(textpage: Any) -> Iterator[Line]:
     import pypdfium2.raw as pdfium
 
     box = pdfium.FS_RECTF()
-    characters: list[tuple[str, float, float, float, float]] = []
+    characters: list[_Character] = []
     for index in range(textpage.count_chars()):
         code = pdfium.FPDFText_GetUnicode(textpage, index)
         if code in (0x0A, 0x0D):
@@ -91,31 +107,36 @@ def _lines(textpage: Any) -> Iterator[Line]:
                 yield _line(characters)
             characters = []
         elif code and pdfium.FPDFText_GetLooseCharBox(textpage, index, box):
-            characters.append((chr(code), box.left, box.bottom, box.right, box.top))
+            drawn = code != 0x20 or pdfium.FPDFText_IsGenerated(textpage, index) == 0
+            place = (box.left, box.bottom, box.right, box.top)
+            characters.append(_Character(chr(code), *place, drawn))
     if characters:
         yield _line(characters)
 
 
-def _line(characters: list[tuple[str, float, float, float, float]]) -> Line:
-    inked = [c for c in characters if not c[0].isspace()] or characters
-    size = median(top - bottom for _, _, bottom, _, top in inked)
+def _line(characters: list[_Character]) -> Line:
+    inked = [c for c in characters if not c.text.isspace()] or characters
+    size = median(c.top - c.bottom for c in inked)
     cells: list[Cell] = []
-    text, left, right, spaced = "", inked[0][1], inked[0][1], False
-    for character, start, _, end, _ in characters:
-        if character.isspace():
-            spaced = True
+    text, left, right = "", inked[0].left, inked[0].left
+    space: _Character | None = None
+    for character in characters:
+        if character.text.isspace():
+            space = character
             continue
-        gap = start - right
-        if text and gap > _CELL_GAP * size:
+        gap = (character.left - right) / size if size else 0.0
+        wide = _JUSTIFIED_GAP if space and space.is_drawn else _CELL_GAP
+        if text and gap > wide and not is_marker(text):
             cells.append(Cell(left, right, _repair(text)))
-            text, left = "", start
-        elif text and spaced:
-            tight = gap < _TIGHT * size and is_cjk(text[-1]) and is_cjk(character)
+            text, left = "", character.left
+        elif text and space:
+            tight = gap < _TIGHT and is_cjk(text[-1]) and is_cjk(character.text)
             text += "" if tight else " "
-        text += character
-        right, spaced = (max(right, end) if len(text) > 1 else end), False
+        right = max(right, character.right) if text else character.right
+        text += character.text
+        space = None
     cells.append(Cell(left, right, _repair(text)))
-    bottom = median(c[2] for c in inked)
+    bottom = median(c.bottom for c in inked)
     return Line(tuple(cell for cell in cells if cell.text), bottom, size)
 
 

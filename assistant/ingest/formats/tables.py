@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from assistant.text import is_cjk
 
@@ -22,6 +22,9 @@ _PERIOD = re.compile(
 )
 _UNIT = re.compile(r"[(（]?\s*(?:单位|units?)\s*[:：]", re.IGNORECASE)
 _HEADER_LENGTH = 60
+# Headers that name no column but say that the table is a list of labels and values.
+_LABEL_NAME = re.compile("项目|名称|字段|指标|参数|属性|item|name|field|key|label|property", re.I)
+_VALUE_NAME = re.compile("内容|值|数值|说明|描述|取值|value|content|description|details", re.I)
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,12 @@ def _split_captions(rows: list[Row]) -> tuple[list[str], list[Row]]:
 
 def _split_header(rows: list[Row]) -> tuple[list[str], list[Row]]:
     """Return the column names (none when there is no header) and the rows below them."""
+    if len(rows) > 1 and _names_pairs(rows):
+        return [], rows[1:]
     if len(rows) < 2 or not _is_header(rows[0]) or _is_pairs(rows):
         return [], rows
     header = [cell.strip() for cell in rows[0].cells]
-    merged = any(a and a == b for a, b in zip(header, header[1:], strict=False))
+    merged = any(a and a == b for a, b in pairwise(header))
     if merged and len(rows) > 2 and _is_header(rows[1]):
         below = [cell.strip() for cell in rows[1].cells]
         below += [""] * (len(header) - len(below))
@@ -94,6 +99,15 @@ def _is_header(row: Row) -> bool:
     return bool(names) and all(
         len(name) <= _HEADER_LENGTH and (_PERIOD.fullmatch(name) or not _is_figure(name))
         for name in names
+    )
+
+
+def _names_pairs(rows: Sequence[Row]) -> bool:
+    names = _values(rows[0])
+    return (
+        len(names) == 2
+        and bool(_LABEL_NAME.fullmatch(names[0]) and _VALUE_NAME.fullmatch(names[1]))
+        and all(len(_values(row)) <= 2 for row in rows)
     )
 
 

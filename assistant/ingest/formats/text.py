@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from assistant.errors import SourceError
@@ -31,27 +32,35 @@ _NUMERAL = "[一二三四五六七八九十百零〇\\d]"
 _HEADINGS = (
     (1, re.compile(rf"第{_NUMERAL}{{1,5}}[章编篇部]|附[录件]|chapter\s+\w+|appendix\b", re.I)),
     (2, re.compile(rf"第{_NUMERAL}{{1,5}}节|[一二三四五六七八九十]{{1,3}}、|section\s+\d", re.I)),
-    (3, re.compile(r"[（(][一二三四五六七八九十]{1,3}[）)]")),
+    (3, re.compile(r"[（(][一二三四五六七八九十]{1,3}[）)]|【[^】]*】$")),
 )
+_QUESTION = re.compile(r"(?:问题?|Q)\s*\d{0,3}\s*[:：.、]\s*\S.*[?？]$")
+_QUESTION_LENGTH = 100
 _DECIMAL = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})[.、．]?\s+\S")
 _HEADING_LENGTH = 40
+_RUNNING_LENGTH = 200
 _CLOSED = re.compile(r"[。！？；;!?.,，：:…]$")
 _ITEM = re.compile(
-    r"(?:[-*•·●○■□▪◆–—]\s*|\d{1,3}[.、．)）]|[(（]?[一二三四五六七八九十\d]{1,3}[)）、]"
-    r"|[a-zA-Z][.)]\s|[答问QA][:：])"
+    rf"(?:[•·●○■□▪◆]|[-*–—]\s|\d{{1,3}}(?:[、．)）]|\.(?!\d))|[(（][一二三四五六七八九十\d]{{1,3}}[)）]"
+    rf"|[一二三四五六七八九十]{{1,3}}、|[a-zA-Z][.)]\s|[答问QA][:：]|第{_NUMERAL}{{1,5}}[条款章节])"
 )
+_MARKER = re.compile(r"[•·●○■□▪◆*–—-]|[(（]?\w{1,3}[.、．)）]|第\w{1,5}[条款章节]")
 
 
 def parse_text(path: Path) -> Parsed:
     """Return the paragraphs of a text file under the headings that are numbered as such."""
     outline = Outline()
-    for paragraph, alone in _paragraphs(read_text(path)):
+    title = ""
+    for number, (paragraph, alone) in enumerate(_paragraphs(read_text(path))):
         level = heading_level(paragraph)
         if level and (alone or not paragraph[0].isdigit()):
             outline.heading(level, paragraph)
+        elif number == 0 and _is_title(paragraph):
+            title = paragraph
+            outline.heading(0, title)
         else:
             outline.add(paragraph)
-    return Parsed(Metadata(), outline.blocks())
+    return Parsed(Metadata(title=title), outline.blocks())
 
 
 def read_text(path: Path) -> str:
@@ -76,21 +85,40 @@ def decode(data: bytes) -> str:
     if text is None and b"\0" not in data:
         text = _chinese(data) or _damaged_utf8(data) or _western(data) or _by_statistics(data)
     elif text is None or "\0" in text:
-        text = _utf16_without_mark(data)
-    if text is None or len(_CONTROL.findall(text, 0, _SAMPLE)) > 0.02 * min(len(text), _SAMPLE):
+        text = _utf16_without_mark(data) or text
+    if text is None or _is_binary(text[:_SAMPLE]):
         raise SourceError("Its content is not text. Give it the suffix of what it really is.")
     return text
 
 
+def _is_binary(sample: str) -> bool:
+    """Tell data from text in which a few control characters went astray."""
+    return len(_CONTROL.findall(sample)) > max(8, 0.05 * len(sample))
+
+
 def heading_level(line: str) -> int | None:
-    """Return the level of a line that is numbered like a heading ("第二章 …", "3.1 …")."""
-    if "\n" in line or len(line) > _HEADING_LENGTH or _CLOSED.search(line):
+    """Return the level of a line numbered like a heading ("第二章 …", "3.1 …"), or a question.
+
+    The questions of a FAQ are headings: each answer then stands under its own.
+    """
+    if len(line) <= _QUESTION_LENGTH and _QUESTION.match(line):
+        return 3
+    if "\n" in line or len(line) > _HEADING_LENGTH or not _is_open(line):
         return None
     for level, pattern in _HEADINGS:
         if pattern.match(line):
             return level
     decimal = _DECIMAL.match(line)
     return 1 + decimal[1].count(".") if decimal else None
+
+
+def _is_title(line: str) -> bool:
+    short = len(line) <= _HEADING_LENGTH
+    return short and _is_open(line) and not starts_item(line) and "：" not in line
+
+
+def _is_open(line: str) -> bool:
+    return not _CLOSED.search(line)
 
 
 def join_lines(lines: Sequence[str]) -> str:
@@ -119,10 +147,32 @@ def glue(text: str, line: str) -> str:
 
 def starts_item(line: str) -> bool:
     """Tell whether a line begins a list item or a numbered clause."""
-    return bool(_ITEM.match(line)) or bool(re.match(rf"第{_NUMERAL}{{1,5}}[条款章节]", line))
+    return bool(_ITEM.match(line))
+
+
+def is_marker(text: str) -> bool:
+    """Tell whether a text is nothing but the number or bullet of a list item."""
+    return bool(_MARKER.fullmatch(text))
+
+
+def running_keys(text: str, page: int) -> set[str]:
+    """Return the forms under which a line that runs through the pages is the same on each.
+
+    The text itself, and the text with one number replaced by its distance from the
+    page's number: a line that counts the pages then stays equal, a row of figures not.
+    """
+    line = " ".join(text.split())
+    if not line or len(line) > _RUNNING_LENGTH:
+        return set()
+    keys = {line}
+    for match in islice(re.finditer(r"\d{1,4}", line), 4):
+        offset = f"#{int(match[0]) - page}"
+        keys.add(line[: match.start()] + offset + line[match.end() :])
+    return keys
 
 
 def is_wide(character: str) -> bool:
+    """Tell whether a character is of a script that is set without spaces."""
     return bool(WIDE_CHARACTER.match(character))
 
 

@@ -33,6 +33,7 @@ _TITLE_NAMES = {"title", "标题"}
 _CONTENTS_NAME = re.compile(r"(?:toc|目录)\s*\d", re.IGNORECASE)
 _TEMPLATE_TITLES = {"Word Document"}  # what python-docx reports when there is no title
 _TITLE_LENGTH = 40
+_MAX_SPAN = 100
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ class _Reader:
                 text = " ".join(filter(None, (_text(p).strip() for p in cell.iter(f"{_W}p"))))
                 if continues and not text and len(cells) < len(above):
                     text = above[len(cells)]
-                cells += [text] * (min(int(span.get(f"{_W}val", 1)), 100) if span is not None else 1)
+                width = 1 if span is None else int(span.get(f"{_W}val", 1))
+                cells += [text] * min(width, _MAX_SPAN)
             above = cells
             yield Row(number, cells)
 

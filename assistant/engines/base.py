@@ -1,0 +1,188 @@
+"""The engines' contract, their registry, and the queue-driven fake that tests use.
+
+An engine is a LangChain chat model. Any other LangChain chat model can take its place;
+the functions here ask a model what it wants and fall back where it does not say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import PrivateAttr
+
+from assistant.errors import ConfigurationError
+from assistant.settings import Settings
+from assistant.text import is_cjk
+
+PromptForm = Literal["chat", "completion"]
+_EVIDENCE = "evidence"
+_DEFAULT_CONTEXT = 4096
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A numbered passage as an engine sees it."""
+
+    marker: int
+    title: str
+    heading: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The question and passages behind a prompt, for engines that quote instead of writing."""
+
+    question: str
+    passages: tuple[Passage, ...]
+
+
+class Engine(BaseChatModel):
+    """A chat model that also knows its prompt form, its window and its tokens."""
+
+    name: str = ""
+
+    @property
+    def form(self) -> PromptForm:
+        """``chat``: messages; ``completion``: the last message is the whole prompt."""
+        return "chat"
+
+    @property
+    def context_tokens(self) -> int:
+        """The window for prompt and answer, in tokens."""
+        return _DEFAULT_CONTEXT
+
+    def count_tokens(self, text: str) -> int:
+        """Return the tokens of ``text``; estimated where there is no tokenizer."""
+        return estimated_tokens(text)
+
+    def load(self) -> None:
+        """Load the model now instead of at the first question."""
+
+    def close(self) -> None:
+        """Let go of the model."""
+
+
+ENGINES: Mapping[str, str] = {
+    "extractive": "assistant.engines.extractive:build",
+    "llamacpp": "assistant.engines.llamacpp:build",
+}
+
+
+def load_engine(name: str, settings: Settings) -> Engine:
+    """Return the engine of that name; it loads its model on first use.
+
+    Raises:
+        ConfigurationError: there is no such engine; the message lists the choices.
+    """
+    if name not in ENGINES:
+        raise ConfigurationError(
+            f"`engine` = {name!r} is not an engine. Choose auto, {', '.join(sorted(ENGINES))}."
+        )
+    module, _, factory = ENGINES[name].partition(":")
+    build: Callable[[Settings], Engine] = getattr(import_module(module), factory)
+    return build(settings)
+
+
+def attach_evidence(messages: Sequence[BaseMessage], evidence: Evidence) -> list[BaseMessage]:
+    """Return the messages with the evidence beside the last one's text."""
+    last = messages[-1].model_copy(update={"additional_kwargs": {_EVIDENCE: evidence}})
+    return [*messages[:-1], last]
+
+
+def evidence_of(messages: Sequence[BaseMessage]) -> Evidence:
+    """Return the evidence that travels with a prompt; an empty one where there is none."""
+    found = messages[-1].additional_kwargs.get(_EVIDENCE) if messages else None
+    return found if isinstance(found, Evidence) else Evidence("", ())
+
+
+def engine_name(model: BaseChatModel) -> str:
+    """Return what `Answer.engine` shows for a model."""
+    return str(getattr(model, "name", None) or model._llm_type)
+
+
+def prompt_form(model: BaseChatModel) -> PromptForm:
+    """Return the form of prompt a model wants; ``chat`` for other LangChain models."""
+    return model.form if isinstance(model, Engine) else "chat"
+
+
+def context_tokens(model: BaseChatModel) -> int:
+    """Return a model's window, in tokens."""
+    return model.context_tokens if isinstance(model, Engine) else _DEFAULT_CONTEXT
+
+
+def count_tokens(model: BaseChatModel, text: str) -> int:
+    """Return the tokens of ``text`` for a model; estimated where it cannot count."""
+    return model.count_tokens(text) if isinstance(model, Engine) else estimated_tokens(text)
+
+
+def estimated_tokens(text: str) -> int:
+    """Return one token for each Chinese character and one for four others, never too few."""
+    chinese = sum(map(is_cjk, text))
+    return chinese + math.ceil((len(text) - chinese) / 4)
+
+
+class ScriptedEngine(Engine):
+    """The fake: gives the replies it was given, in order, and keeps the messages it saw."""
+
+    name: str = "scripted"
+    replies: Sequence[str | Exception] = ()
+    prompt_form: PromptForm = "chat"
+    _queue: deque[str | Exception] = PrivateAttr(default_factory=deque)
+    _seen: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Fill the queue."""
+        self._queue.extend(self.replies)
+
+    @property
+    def form(self) -> PromptForm:
+        """The form the test asked for."""
+        return self.prompt_form
+
+    @property
+    def seen(self) -> list[list[BaseMessage]]:
+        """The prompts so far."""
+        return self._seen
+
+    @property
+    def _llm_type(self) -> str:
+        return self.name
+
+    def _next(self, messages: list[BaseMessage]) -> str:
+        self._seen.append(messages)
+        reply = self._queue.popleft()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(
+            generations=[ChatGeneration(message=AIMessage(content=self._next(messages)))]
+        )
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        reply = self._next(messages)
+        for start in range(0, len(reply), 3):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=reply[start : start + 3]))

@@ -1,0 +1,142 @@
+"""The process that parses files for `isolate`: it answers paths with blocks, or with a reason.
+
+It limits its own memory and dies with its parent. How long a file may take, and
+what becomes of a worker that died, the parent decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from assistant.errors import SourceError
+
+_LENGTH = struct.Struct(">Q")
+_MAX_MESSAGE = 1 << 30
+_ORPHAN_GRACE_S = 5
+
+
+def send(stream: IO[bytes], message: Any) -> None:
+    """Write a message: eight bytes of length, then JSON."""
+    data = json.dumps(message).encode("ascii")
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """Return the next message, None at the end of the stream.
+
+    Raises:
+        ValueError: it is no JSON, or longer than any honest one.
+    """
+    prefix = stream.read(_LENGTH.size)
+    if len(prefix) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(prefix)
+    if length > _MAX_MESSAGE:
+        raise ValueError(f"a message of {length} bytes")
+    data = stream.read(length)
+    return json.loads(data) if len(data) == length else None
+
+
+def serve(memory_mb: int, timeout_s: int) -> None:
+    """Be the worker: answer each path on standard input until it closes."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not look like a reply
+    _limit_memory(memory_mb)
+    requests = sys.stdin.buffer
+    while (path := receive(requests)) is not None:
+        _tie_to_parent(timeout_s + _ORPHAN_GRACE_S)
+        reply = _answer(Path(path), memory_mb)
+        _untie()
+        send(replies, reply)
+
+
+def _answer(path: Path, memory_mb: int) -> dict[str, Any]:
+    from assistant.ingest.load import parse
+
+    reason = (
+        f"Parsing it needs more than {memory_mb} MB of memory. Split the file, or raise "
+        "ASSISTANT_LOAD_MEMORY_MB."
+    )
+    try:
+        parsed = parse(path)
+        said = parsed.metadata
+        reply: dict[str, Any] = {
+            "metadata": [said.title, said.language, said.groups, said.provenance],
+            "blocks": [[b.text, b.heading, b.page, b.page_unit] for b in parsed.blocks],
+        }
+    except MemoryError:
+        return {"error": reason, "retire": True}
+    except SourceError as error:
+        # Libraries in C report a failed allocation as any error of theirs.
+        starved = error.__cause__ is not None and (
+            _address_space_mb() > 0.8 * memory_mb or "memory" in str(error.__cause__).lower()
+        )
+        return {"error": reason if starved else str(error), "retire": starved}
+    # What a large file took is rarely given back, and the next one would start with less.
+    return {**reply, "retire": _used_mb() > memory_mb / 2}
+
+
+if sys.platform == "win32":
+
+    def _limit_memory(memory_mb: int) -> None:
+        """Windows has no such limit; the time limit still holds."""
+
+    def _tie_to_parent(seconds: float) -> None: ...
+
+    def _untie() -> None: ...
+
+    def _used_mb() -> float:
+        return 0.0
+
+    def _address_space_mb() -> float:
+        return 0.0
+
+else:
+    import fcntl
+    import resource
+    import select
+
+    def _limit_memory(memory_mb: int) -> None:
+        """Bound the address space, and leave no core dumps of others' documents."""
+        limit = memory_mb << 20
+        if sys.platform != "darwin":  # which refuses it
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def _tie_to_parent(seconds: float) -> None:
+        """Die when the parent does, even inside native code that lets no Python run.
+
+        While a file is parsed the parent sends nothing, so a signal on the input can
+        only mean that it closed; like the alarm's, its default action ends the process.
+        """
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+        poll = select.poll()
+        poll.register(0, 0)
+        if poll.poll(0):  # it died before the signal was asked for
+            sys.exit()
+
+    def _untie() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) & ~os.O_ASYNC)
+
+    def _used_mb() -> float:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+    def _address_space_mb() -> float:
+        """Return the most address space used so far, 0 where the system does not tell."""
+        try:
+            status = Path("/proc/self/status").read_text("ascii", errors="replace")
+        except OSError:
+            return 0.0
+        sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmPeak:")]
+        return int(sizes[0]) / 1024 if sizes else 0.0

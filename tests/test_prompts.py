@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from assistant.errors import ConfigurationError
+from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
+from assistant.types import Chunk, Document, Hit
+
+
+def hit(text: str, title: str = "手册") -> Hit:
+    return Hit(Chunk("c", "d", text, ("甲",)), Document("d", title, "s", 1, "zh"), 1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["answer", "answer_completion", "condense"])
+def test_every_prompt_is_well_formed_in_both_languages(name: str) -> None:
+    prompt = load_prompt(name)  # type: ignore[arg-type]
+    values = {variable: f"<{variable}>" for variable in prompt.variables}
+    for language in ("zh", "en"):
+        text = "".join(str(m.content) for m in prompt.messages(language, **values))  # type: ignore[arg-type]
+        assert all(value in text for value in values.values())
+
+
+def test_an_undeclared_variable_is_named() -> None:
+    prompt = Prompt(
+        purpose="", version=1, variables=("a",), zh={"user": "{a}{b}"}, en={"user": "{a}"}
+    )  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"\['a', 'b'\]"):
+        prompt.check("x")
+
+
+def test_braces_in_a_document_are_only_text() -> None:
+    messages = load_prompt("answer").messages("zh", passages="{question} {0}", question="问")
+    assert "{question} {0}" in str(messages[-1].content)
+
+
+def test_a_document_cannot_cite_on_the_assistants_behalf() -> None:
+    (numbered,) = number_passages([hit("见[2]和【3】。", "标题[1]")])
+    assert numbered == "[1] 标题(1) > 甲\n见(2)和(3)。"
+
+
+def test_passages_fit_the_budget_but_one_is_always_kept() -> None:
+    hits = [hit("字" * 50), hit("字" * 50), hit("字" * 50)]
+    assert len(fit(hits, 120, len, 8)) == 1 or len(fit(hits, 120, len, 8)) == 2
+    assert len(fit(hits, 1, len, 8)) == 1
+    assert len(fit(hits, 10_000, len, 2)) == 2
+
+
+def test_replies_exist_in_both_languages() -> None:
+    assert "3" in reply("searched", "zh", count=3)
+    assert "3" in reply("searched", "en", count=3)
