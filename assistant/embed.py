@@ -27,23 +27,19 @@ from assistant.model_files import (
     embedded_model_dir,
     folder_revision,
     model_folder,
-    quiet_libraries,
+    prepare_environment,
 )
 from assistant.settings import Settings
-from assistant.text import is_cjk, terms
+from assistant.text import terms
+from assistant.tokens import TOKENIZER_FILE, TokenCounter, encodable, estimated_tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
 
 __all__ = [
-    "AdaptedEmbedder",
-    "Embedder",
-    "HashEmbedder",
-    "adapt_embeddings",
-    "embedded_model_dir",
-    "load_embedder",
-]
+    "AdaptedEmbedder", "Embedder", "HashEmbedder", "adapt_embeddings", "embedded_model_dir",
+    "load_embedder"
+]  # fmt: skip
 
 HASH = "hash"
 HASH_DIMENSION = 64
@@ -77,8 +73,9 @@ class Embedder(Embeddings):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._batch = settings.embedding_batch
         self._model: SentenceTransformer | None = None
-        self._tokenizer: Tokenizer | None = None
+        self._counter: TokenCounter | None = None
         self._loading = threading.RLock()
         self._forward = threading.Lock()
 
@@ -104,8 +101,8 @@ class Embedder(Embeddings):
         # By tokens, not characters: a Chinese character weighs two Latin ones, and a
         # batch costs as much as its longest passage. Longest first: memory fails early.
         order = np.argsort(self.count_tokens(texts), kind="stable")[::-1]
-        for start in range(0, len(order), self._settings.embedding_batch):
-            rows = order[start : start + self._settings.embedding_batch]
+        for start in range(0, len(order), self._batch):
+            rows = order[start : start + self._batch]
             vectors[rows] = self._encode([texts[row] for row in rows], self._facts.passage_prefix)
             if progress is not None:
                 progress(start + len(rows))
@@ -118,9 +115,7 @@ class Embedder(Embeddings):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, without special tokens and without a prefix."""
-        batch = [_encodable(text) for text in texts]
-        encodings = self._open_tokenizer().encode_batch_fast(batch, add_special_tokens=False)
-        return [len(encoding) for encoding in encodings]
+        return self._open_counter().count(texts)
 
     @property
     def max_tokens(self) -> int:
@@ -130,11 +125,9 @@ class Embedder(Embeddings):
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What an index made with this model must be opened with."""
-        name, facts = self._settings.embedding_model, self._facts
+        name = self._settings.embedding_model
         revision = e5.SHA256[:16] if name == EMBEDDED else folder_revision(self._folder)
-        return _fingerprint(
-            name, facts.dimension, revision, facts.query_prefix, facts.passage_prefix
-        )
+        return _fingerprint(name, revision, self._facts)
 
     @cached_property
     def _folder(self) -> Path:
@@ -161,73 +154,66 @@ class Embedder(Embeddings):
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
         model = self._open_model()
         encode = model.encode_query if question else model.encode_document
-        batch = [_encodable(text) for text in texts]
-        with self._forward:  # the model's tokenizer keeps state between calls
-            vectors = encode(batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False)
+        batch = [encodable(text) for text in texts]
+        try:
+            with self._forward:  # the model's tokenizer keeps state between calls
+                vectors = encode(
+                    batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False
+                )
+        except RuntimeError as error:  # above all: no memory left on the device
+            raise ModelError(
+                f"The embedding model failed ({error}). Lower ASSISTANT_EMBEDDING_BATCH, or set "
+                "ASSISTANT_EMBEDDING_DEVICE=cpu."
+            ) from error
         return _unit(vectors)
 
     def _open_model(self) -> SentenceTransformer:
         with self._loading:
             if self._model is None:
-                self._tokenizer = None  # let go first: the model reads it again, 150 MB of it
+                self._counter = None  # let go first: the model reads the vocabulary again
                 self._model = _load_model(self._folder, self._settings)
-                self._tokenizer = _counting_twin(self._model)
+                self._counter = TokenCounter.sharing(self._model.tokenizer)
             return self._model
 
-    def _open_tokenizer(self) -> Tokenizer:
+    def _open_counter(self) -> TokenCounter:
         with self._loading:
-            if self._tokenizer is None:
-                file = next(self._folder.rglob("tokenizer.json"), None)
+            if self._counter is None:
+                file = next(self._folder.rglob(TOKENIZER_FILE), None)
                 if file is not None:
-                    self._tokenizer = _read_tokenizer(file)
+                    self._counter = TokenCounter.read(file)
                 else:  # an old model, whose vocabulary sentence-transformers converts
-                    self._tokenizer = _counting_twin(self._open_model())
-            return self._tokenizer
+                    self._counter = TokenCounter.sharing(self._open_model().tokenizer)
+            return self._counter
 
 
 class AdaptedEmbedder(Embedder):
     """Any LangChain embeddings, with what the pipeline needs beside them; tokens are estimated."""
 
-    def __init__(self, embeddings: Embeddings) -> None:
+    def __init__(self, embeddings: Embeddings, batch: int = 32) -> None:
         self._embeddings = embeddings
-
-    def embed_passages(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> Vectors:
-        """Return float32 ``(n, dimension)``, L2-normalised."""
-        if not texts:
-            return np.empty((0, self._dimension), np.float32)
-        vectors = _unit(self._embeddings.embed_documents([_encodable(text) for text in texts]))
-        if progress is not None:
-            progress(len(texts))
-        return vectors
-
-    def embed_question(self, text: str) -> Vectors:
-        """Return float32 ``(dimension,)``, L2-normalised."""
-        row: Vectors = _unit([self._embeddings.embed_query(_encodable(text))])[0]
-        return row
+        self._batch = batch
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return an estimate: a token a CJK character, and one for three others."""
-        return [_estimated_tokens(text) for text in texts]
-
-    @property
-    def max_tokens(self) -> int:
-        """512: the least that embedding models in use take."""
-        return 512
+        return [estimated_tokens(text) for text in texts]
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The class of the embeddings and, where it has one, the name of their model."""
-        names = (getattr(self._embeddings, name, None) for name in ("model", "model_name"))
-        kind = type(self._embeddings).__name__
-        return _fingerprint(
-            ":".join([kind, *(name for name in names if isinstance(name, str))]), self._dimension
-        )
+        names = [getattr(self._embeddings, name, None) for name in ("model", "model_name")]
+        known = [type(self._embeddings).__name__, *(n for n in names if isinstance(n, str))]
+        return _fingerprint(":".join(known), "", self._facts)
 
     @cached_property
-    def _dimension(self) -> int:
-        return len(self._embeddings.embed_query("dimension"))
+    def _facts(self) -> _Facts:
+        dimension = len(self._embeddings.embed_query("dimension"))
+        return _Facts(dimension, 512, "", "")  # the least that models in use take
+
+    def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
+        batch = [prefix + encodable(text) for text in texts]
+        if question:
+            return _unit([self._embeddings.embed_query(text) for text in batch])
+        return _unit(self._embeddings.embed_documents(batch))
 
 
 class HashEmbedder(AdaptedEmbedder):
@@ -242,7 +228,7 @@ class HashEmbedder(AdaptedEmbedder):
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """Always the same."""
-        return _fingerprint(HASH, HASH_DIMENSION)
+        return _fingerprint(HASH, "", self._facts)
 
 
 class _HashedTerms(Embeddings):
@@ -271,7 +257,7 @@ def adapt_embeddings(embeddings: Embeddings) -> Embedder:
 
 
 def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
-    quiet_libraries()
+    prepare_environment()
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.util import get_device_name
@@ -290,48 +276,12 @@ def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
             model_kwargs={"dtype": getattr(torch, dtype)},
         )
     except Exception as error:  # each library raises its own
-        remedy = (
-            f"Delete {folder}: it is unpacked anew."
-            if settings.embedding_model == EMBEDDED
-            else "Check the folder, or set ASSISTANT_EMBEDDING_MODEL to another model."
-        )
+        embedded = settings.embedding_model == EMBEDDED
+        remedy = "Delete it: it is unpacked anew" if embedded else "Check the folder"
         raise ModelError(
             f"The embedding model in {folder} does not load on {device!r} as {dtype}: {error}. "
-            f"{remedy} ASSISTANT_EMBEDDING_DEVICE and ASSISTANT_EMBEDDING_DTYPE may be `auto`."
+            f"{remedy}, or set ASSISTANT_EMBEDDING_DEVICE and ASSISTANT_EMBEDDING_DTYPE to `auto`."
         ) from error
-
-
-def _read_tokenizer(file: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing more special
-        raise ModelError(
-            f"{file} cannot be read ({error}). Delete its folder and fetch the model again."
-        ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _counting_twin(model: SentenceTransformer) -> Tokenizer:
-    """Return a tokenizer that shares the model's vocabulary, but neither limit nor padding."""
-    from tokenizers import Tokenizer
-
-    backend = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
-    if not isinstance(backend, Tokenizer):
-        raise ModelError(
-            "The embedding model has no tokenizer that counts tokens fast. "
-            "Set ASSISTANT_EMBEDDING_MODEL to a model with a tokenizer.json."
-        )
-    twin = Tokenizer(backend.model)
-    if backend.normalizer is not None:
-        twin.normalizer = backend.normalizer
-    if backend.pre_tokenizer is not None:
-        twin.pre_tokenizer = backend.pre_tokenizer
-    twin.add_tokens(list(backend.get_added_tokens_decoder().values()))
-    return twin
 
 
 def _unit(vectors: ArrayLike) -> Vectors:
@@ -344,24 +294,11 @@ def _unit(vectors: ArrayLike) -> Vectors:
     return unit
 
 
-def _encodable(text: str) -> str:
-    """Return ``text`` without lone surrogates (from file names), which tokenizers refuse."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _estimated_tokens(text: str) -> int:
-    wide = sum(map(is_cjk, text))
-    narrow = sum(map(len, text.split())) - wide
-    return wide - (-narrow // 3)
-
-
-def _fingerprint(
-    model: str, dimension: int, revision: str = "", query: str = "", passage: str = ""
-) -> Fingerprint:
+def _fingerprint(model: str, revision: str, facts: _Facts) -> Fingerprint:
     return {
         "model": model,
         "revision": revision,
-        "dimension": dimension,
-        "query_prefix": query,
-        "passage_prefix": passage,
+        "dimension": facts.dimension,
+        "query_prefix": facts.query_prefix,
+        "passage_prefix": facts.passage_prefix,
     }

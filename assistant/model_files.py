@@ -26,6 +26,13 @@ _SPARE_BYTES = 32 << 20  # tokenizer and configuration, generously
 # Of a repository on the hub, what sentence-transformers with torch never reads.
 _UNUSED = ["*.onnx", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.png", "*.jpg"]
 _HASHED = {".json", ".safetensors", ".bin", ".model", ".txt"}
+_ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    # torch's idle threads sleep: when they spin while others use the cores (llama.cpp, a
+    # second process), a question's 20 ms become a second.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
 _REMEDY = (
     "Set ASSISTANT_EMBEDDING_MODEL to a local folder or to `embedded`, or copy the model into "
     "the Hugging Face cache (HF_HOME)."
@@ -152,15 +159,15 @@ def _verified_data() -> bytes:
     return data
 
 
-def quiet_libraries() -> None:
-    """Have Hugging Face libraries report nothing and draw nothing; before they are imported."""
-    for variable in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        os.environ.setdefault(variable, "1")
+def prepare_environment() -> None:
+    """Set what the libraries read from the environment; call it before they are imported."""
+    for variable, value in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
 
 
 def _hub_folder(name: str) -> Path:
     """Return the snapshot of a hub model: the cached one, else download it."""
-    quiet_libraries()
+    prepare_environment()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -241,7 +241,7 @@ def test_prefixes_come_from_the_model_unless_set(unpacked: Settings, embedded: E
     as_passage = embedded.embed_passages([text])[0]
     assert cosine(embedded.embed_question(text), as_passage) < 0.995
     swapped = Embedder(unpacked.model_copy(update={"query_prefix": "passage: "}))
-    swapped._model, swapped._tokenizer = embedded._model, embedded._tokenizer
+    swapped._model, swapped._counter = embedded._model, embedded._counter
     assert cosine(swapped.embed_question(text), as_passage) > 0.9999
     assert swapped.fingerprint != embedded.fingerprint
 

@@ -63,6 +63,7 @@ BAD = {
     "zip.docx": (archive(a="b"), "ZIP archive"),
     "sheet.docx": (workbook(), r"is a \.xlsx\. Rename"),
     "cut.docx": (word_file()[:9000], "damaged"),
+    "squeezed.docx": (word_file()[:60] + b"\xff" * 40 + word_file()[100:], "damaged: its archive"),
     "hollow.docx": (archive(**{"word/document.xml": "<x/>"}), "damaged or unusual"),
     "old.docx": (OLE, "old format.*save it as .docx"),
     "locked.xlsx": (OLE + "EncryptedPackage".encode("utf-16-le"), "password"),

@@ -65,6 +65,10 @@ class Engine(BaseChatModel):
         """Return the tokens of ``text``; estimated where there is no tokenizer."""
         return estimated_tokens(text)
 
+    def get_num_tokens(self, text: str) -> int:
+        """Return `count_tokens`; LangChain's own default would fetch a tokenizer."""
+        return self.count_tokens(text)
+
     def load(self) -> None:
         """Load the model now instead of at the first question."""
 
@@ -116,8 +120,10 @@ def prompt_form(model: BaseChatModel) -> PromptForm:
 
 
 def context_tokens(model: BaseChatModel) -> int:
-    """Return a model's window, in tokens."""
-    return model.context_tokens if isinstance(model, Engine) else _DEFAULT_CONTEXT
+    """Return a model's window, in tokens; a small one where the model does not tell."""
+    if isinstance(model, Engine):
+        return model.context_tokens
+    return (model.profile or {}).get("max_input_tokens") or _DEFAULT_CONTEXT
 
 
 def count_tokens(model: BaseChatModel, text: str) -> int:
@@ -142,6 +148,7 @@ class ScriptedEngine(Engine):
 
     def model_post_init(self, context: Any, /) -> None:
         """Fill the queue."""
+        super().model_post_init(context)
         self._queue.extend(self.replies)
 
     @property
@@ -184,5 +191,5 @@ class ScriptedEngine(Engine):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         reply = self._next(messages)
-        for start in range(0, len(reply), 3):
+        for start in range(0, len(reply) or 1, 3):  # LangChain wants a chunk even of nothing
             yield ChatGenerationChunk(message=AIMessageChunk(content=reply[start : start + 3]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ _REPLACEMENTS = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp"), ".pdf"),
 }
 _IMAGE_REMEDY = "It is an image. Run OCR on it (for example `ocrmypdf`) and ingest the .pdf."
+# What `zipfile` raises on a damaged archive.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError)
 _DOCUMENT_TYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -153,7 +156,7 @@ def _check_archive(path: Path, suffix: str) -> None:
             for part in parts:
                 if part.filename.lower().endswith((".xml", ".rels", ".vml")):
                     _check_entities(archive, part)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, ValueError) as error:
+    except _DAMAGE as error:
         raise SourceError(
             "The file is damaged: its archive is incomplete. Open it in its own program and "
             "save it again, or copy it anew."

@@ -27,7 +27,7 @@ from assistant.ingest.worker import receive, send
 if TYPE_CHECKING:
     from assistant.settings import Settings
 
-_STOP_TIMEOUT_S = 2.0
+_STOP_TIMEOUT_S = 1.0
 # -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
 _WORKER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -80,7 +80,7 @@ class IsolatedParser:
             except _WorkerLostError as error:
                 self._stop()
                 raise SourceError(str(error)) from error
-            except (SourceError, MemoryError):
+            except SourceError:
                 raise
             except BaseException:  # an interrupt: the reply still to come answers no later file
                 self._stop()
@@ -146,6 +146,8 @@ class _Worker:
         finally:
             timer.cancel()
             timer.join()
+            if expired.is_set():
+                self._process.wait()  # else it might pass for idle
         if isinstance(reply, dict):
             return reply
         raise _WorkerLostError(self._obituary(expired.is_set()))
@@ -155,13 +157,17 @@ class _Worker:
         assert self._process.stdin and self._process.stdout
         with suppress(BrokenPipeError):  # it is gone already
             self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
         self._process.stdout.close()
         self._errors.close()
+
+    def _end(self) -> int:
+        """Wait for the process to end, end it if it does not, and return its exit status."""
+        try:
+            return self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def _obituary(self, expired: bool) -> str:
         if expired:
@@ -169,8 +175,7 @@ class _Worker:
                 f"Parsing took longer than {self._timeout} s. Split the file or simplify it, "
                 "or raise ASSISTANT_LOAD_TIMEOUT_S."
             )
-        self._process.kill()  # a reply that is no JSON: the process may still run
-        code = self._process.wait()
+        code = self._end()
         if code < 0:
             name = signal.Signals(-code).name
             return (
@@ -190,7 +195,8 @@ def _parsed(reply: dict[str, Any]) -> Parsed:
     """Return a worker's reply as values of the expected types.
 
     Raises:
-        SourceError: the worker found the file bad, or the reply is not as agreed.
+        SourceError: the worker found the file bad.
+        _WorkerLostError: the reply is not as agreed; its sender is not to be used again.
     """
     if "error" in reply:
         raise SourceError(str(reply["error"]))
@@ -202,7 +208,10 @@ def _parsed(reply: dict[str, Any]) -> Parsed:
         metadata = Metadata(str(title), language, readers, str(provenance))
         blocks = tuple(_block(*fields) for fields in reply["blocks"])
     except (KeyError, TypeError, ValueError) as error:
-        raise SourceError("The parser's reply makes no sense. Save the file again.") from error
+        raise _WorkerLostError(
+            "The parser's reply makes no sense: the file is damaged, or an attack. Open it in "
+            "its own program and save it again."
+        ) from error
     return Parsed(metadata, blocks)
 
 

@@ -70,8 +70,8 @@ def parse(path: Path) -> Parsed:
     parser = SUFFIXES.get(path.suffix.lower())
     if parser is None:
         raise unsupported(path.suffix.lower(), " ".join(SUFFIXES))
-    check_content(path)
     try:
+        check_content(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # libraries' remarks on styles they do not know
             parsed = parser(path)

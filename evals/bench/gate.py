@@ -16,7 +16,7 @@ import json
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from assistant import Settings
-from assistant.embed import load_embedder
+from assistant.embed import Embedder, load_embedder
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline
 from assistant.retrieve import Searcher
@@ -35,7 +35,7 @@ from assistant.settings import data_folder
 from assistant.types import EVERYONE
 
 GATE_FILE = Path(__file__).parents[2] / "assistant" / "gate.json"
-SIZES = (40, 400)
+SIZES = (40, 300)
 SEED = 7
 
 
@@ -54,19 +54,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--questions", type=int, default=300, help="of each set and size")
+    parser.add_argument("--samples", type=Path, help="keep the signals here, or reuse them")
     parser.add_argument("--write", action="store_true", help="store in assistant/gate.json")
     arguments = parser.parse_args()
-    samples = [
-        sample
-        for corpus in corpora_of(arguments.folder)
-        for size in SIZES
-        for sample in collect(corpus, size, arguments.questions)
-    ]
+    samples = gather(arguments.folder, arguments.questions, arguments.samples)
     names = sorted(samples[0].signals)
     print_table(samples, names)
     model = fit(samples, names)
     if arguments.write:
         GATE_FILE.write_text(json.dumps(model, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def gather(folder: Path, questions: int, cache: Path | None) -> list[Sample]:
+    """Collect the samples of all sets and sizes, or read them from an earlier run."""
+    if cache and cache.exists():
+        return [Sample(**row) for row in json.loads(cache.read_text("utf-8"))]
+    embedder = load_embedder(Settings())
+    samples = []
+    for corpus in corpora_of(folder):
+        for size in SIZES:
+            samples += collect(corpus, size, questions, embedder)
+            print(f"{corpus.name}, {size} passages: {len(samples)} samples so far", flush=True)
+    if cache:
+        cache.write_text(json.dumps([asdict(s) for s in samples]), "utf-8")
+    return samples
 
 
 def corpora_of(folder: Path) -> list[corpora.Corpus]:
@@ -83,7 +94,9 @@ def corpora_of(folder: Path) -> list[corpora.Corpus]:
     ]
 
 
-def collect(corpus: corpora.Corpus, size: int, questions: int) -> list[Sample]:
+def collect(
+    corpus: corpora.Corpus, size: int, questions: int, embedder: Embedder
+) -> list[Sample]:
     """Ingest ``size`` passages (at most half of them) and search questions of both kinds."""
     rng = random.Random(f"{SEED}{corpus.name}{size}")
     size = min(size, len(corpus.passages) // 2)
@@ -94,7 +107,6 @@ def collect(corpus: corpora.Corpus, size: int, questions: int) -> list[Sample]:
     with tempfile.TemporaryDirectory() as folder:
         corpora.write_files(kept, Path(folder) / "files")
         settings = Settings(data_dir=Path(folder) / "data")
-        embedder = load_embedder(settings)
         store = Store(settings.data_dir, embedder.fingerprint)
         Pipeline(store, embedder, settings).run([Path(folder) / "files"])
         searcher = Searcher(store, embedder, settings)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from assistant.ingest.formats.page import Cell, Line
-from assistant.ingest.formats.tables import Row, describe
+from assistant.ingest.formats.tables import Row, describe, is_figure
 from assistant.ingest.formats.text import join_lines
 
-_WRAPPED_STEP = 1.7  # of the type size: a cell's next line is nearer than the next row
+# How far below the line before, in type sizes, a cell's next line may stand: nearer than the
+# next row; or above it, where the row's other cells stand at its foot.
+_LOWEST, _HIGHEST = 1.7, -6.0
 
 
 def runs(lines: Sequence[Line]) -> Iterator[tuple[bool, list[Line]]]:
@@ -57,6 +59,9 @@ def table_texts(lines: Sequence[Line], header: Sequence[Line] = ()) -> list[str]
         cells = _cells(group, edges)
         if cells not in names:  # the header, printed again
             rows.append(Row(number, cells))
+    if len(edges) == 2 and not any(is_figure(row.cells[1]) for row in rows):
+        # Terms and explanations more often than a table with a header.
+        return [text for row in rows if row.number for _, text in describe([row]).lines]
     table = describe(rows)
     return [*table.captions, *(text for number, text in table.lines if number)]
 
@@ -67,8 +72,11 @@ def _is_row(run: Sequence[Line], line: Line) -> bool:
         return True
     if not run:
         return False
-    step = run[-1].bottom - line.bottom
-    return 0 < step < _WRAPPED_STEP * line.size and line.left > run[0].cells[1].left - line.size
+    return _is_near(run[-1], line) and line.left > run[0].cells[1].left - line.size
+
+
+def _is_near(last: Line, line: Line) -> bool:
+    return _HIGHEST * line.size < last.bottom - line.bottom < _LOWEST * line.size
 
 
 def _is_table(run: Sequence[Line]) -> bool:
@@ -81,7 +89,7 @@ def _rows(lines: Sequence[Line], edges: Sequence[tuple[float, float]]) -> list[l
     rows: list[list[Line]] = []
     for line in lines:
         wrapped = bool(rows) and _column(line.cells[0], edges) > 0
-        if wrapped and 0 < rows[-1][-1].bottom - line.bottom < _WRAPPED_STEP * line.size:
+        if wrapped and _is_near(rows[-1][-1], line):
             rows[-1].append(line)
         else:
             rows.append([line])

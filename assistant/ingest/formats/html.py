@@ -36,7 +36,8 @@ _BOILERPLATE_NAMES = re.compile(
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])")
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
 _CHINESE_CHARSETS = frozenset({"gb2312", "gbk", "gb18030", "x-gbk"})
-_WRAPPED = re.compile(rf"(?<={WIDE})\s*\n\s*(?={WIDE})")
+_BLANKS = re.compile(r"\s+")
+_WRAPPED = re.compile(rf"(?<={WIDE})\n(?={WIDE})")
 _LINK_SEPARATOR = re.compile(r"[|｜>›»·•/\\→]")
 _BREAK = "\x01"
 _MAX_SPAN = 200
@@ -81,7 +82,7 @@ def _decode(data: bytes) -> str:
 
 def _tree(html: str) -> Any:
     """Return the root element, None for a page without any."""
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]
     from lxml import html as lxml_html
 
     parser = lxml_html.HTMLParser(
@@ -209,7 +210,8 @@ class _Reader:
         text, self.text = "".join(self.text), []
         if self._in_pre:
             return text.replace(_BREAK, "\n").strip("\n")
-        text = " ".join(_WRAPPED.sub("", text).split())
+        text = _BLANKS.sub(lambda blanks: "\n" if "\n" in blanks[0] else " ", text)
+        text = _WRAPPED.sub("", text).replace("\n", " ")
         return re.sub(f" ?{_BREAK} ?", "\n", text).strip()
 
     def _next_marker(self) -> str:

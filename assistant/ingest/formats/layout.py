@@ -28,6 +28,7 @@ _MARGIN = 0.1  # of the page's height: where running headers and footers stand
 _OFTEN = 3  # pages that a line in the margin must be on to be a running one
 _HEADING_SIZE = 1.15  # of the size of the body text
 _HEADING_LENGTH = 80
+_LEADER = re.compile(r"(?:[.．·…]\s?){4,}\s*[\divxlc]+$", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[。！？!?.…：:；;][”’\"'」』）)】\]》]*$")
 
 
@@ -51,7 +52,7 @@ def read_pages(
     pages: Sequence[Page], bookmarks: Sequence[Bookmark] = ()
 ) -> tuple[str, tuple[Block, ...]]:
     """Return the title that the first page shows ("" when none does) and the blocks."""
-    pages = _without_running_lines(pages)
+    pages = _without_furniture(pages)
     lines = [line for page in pages for line in page.lines]
     if not lines:
         return "", ()
@@ -72,15 +73,20 @@ def read_pages(
     return title, outline.blocks()
 
 
-def _without_running_lines(pages: Sequence[Page]) -> list[Page]:
-    """Drop what repeats in the margins of several pages, and numbers that count them."""
+def _without_furniture(pages: Sequence[Page]) -> list[Page]:
+    """Drop what repeats in the margins of several pages, and entries of tables of contents."""
 
     def in_margin(line: Line, page: Page) -> bool:
         middle = line.bottom + line.size / 2
         return not _MARGIN * page.height < middle < (1 - _MARGIN) * page.height
 
+    def is_furniture(line: Line, place: tuple[int, int]) -> bool:
+        return place in running or bool(_LEADER.search(line.text))
+
     keys = {
-        (page.number, index): running_keys(line.text, page.number)
+        (page.number, index): {
+            (key, round(line.bottom / 2)) for key in running_keys(line.text, page.number)
+        }
         for page in pages
         for index, line in enumerate(page.lines)
         if in_margin(line, page)
@@ -96,7 +102,9 @@ def _without_running_lines(pages: Sequence[Page]) -> list[Page]:
         replace(
             page,
             lines=tuple(
-                line for i, line in enumerate(page.lines) if (page.number, i) not in running
+                line
+                for i, line in enumerate(page.lines)
+                if not is_furniture(line, (page.number, i))
             ),
         )
         for page in pages
@@ -182,11 +190,11 @@ def _joined(parts: Sequence[_Part], body: float) -> list[_Part]:
     joined: list[_Part] = []
     for part in parts:
         last = joined[-1] if joined else None
-        if last is None or part.page != last.last_page + 1:
+        if last is None or not last.last_page <= part.page <= last.last_page + 1:
             joined.append(part)
-        elif part.is_table and last.is_table and _same_table(last, part):
-            joined.append(replace(part, header=last.header or last.lines[:1]))
-        elif _same_paragraph(last, part, body):
+        elif last.is_table and _same_table(last, part):
+            joined.append(replace(part, is_table=True, header=last.header or last.lines[:1]))
+        elif part.page > last.last_page and _same_paragraph(last, part, body):
             lines = last.lines + part.lines
             joined[-1] = replace(part, lines=lines, page=last.page)
         else:
@@ -195,6 +203,7 @@ def _joined(parts: Sequence[_Part], body: float) -> list[_Part]:
 
 
 def _same_table(last: _Part, part: _Part) -> bool:
+    """Tell whether a part, were it but one row, goes on with the table of the page before."""
     one, other = columns(last.lines), columns(part.lines)
     return len(one) == len(other) and all(
         abs(a[0] - b[0]) < 20 or abs(a[1] - b[1]) < 20 for a, b in zip(one, other, strict=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -25,7 +25,7 @@ _PDFIUM = threading.Lock()  # the library is not thread-safe
 # Gaps between characters, in heights of the line.
 _CELL_GAP = 0.95  # wider than a space between words: two cells of a table
 _JUSTIFIED_GAP = 2.5  # the same where a space is drawn, which justified text stretches
-_TIGHT = 0.35  # narrower than a space: none between Chinese characters
+_TIGHT = 0.15  # narrower than a space: none between Chinese characters
 _UNTITLED = re.compile(
     r"(?:microsoft \w+ - |untitled|\(?anonymous|无标题|未命名|document\d*$|文档\s?\d*$)"
     r"|.*\.(?:docx?|xlsx?|pptx?|pdf|indd|wps|tex|html?)$",
@@ -77,8 +77,7 @@ def _page(document: Any, index: int) -> Page:
     page = document[index]
     text = page.get_textpage()
     try:
-        lines = tuple(line for line in _lines(text) if line.cells)
-        return Page(index + 1, page.get_height(), lines)
+        return Page(index + 1, page.get_height(), tuple(_whole_lines(_lines(text))))
     finally:
         text.close()
         page.close()
@@ -93,6 +92,11 @@ class _Character:
     top: float
     is_drawn: bool  # False for a space that only a gap stands for
 
+    def is_below(self, last: _Character) -> bool:
+        return (
+            self.text != " " and self.right < last.left and self.top < (last.top + last.bottom) / 2
+        )
+
 
 def _lines(textpage: Any) -> Iterator[Line]:
     """Yield the lines of a page as the file orders them, wide gaps parting their cells."""
@@ -100,16 +104,22 @@ def _lines(textpage: Any) -> Iterator[Line]:
 
     box = pdfium.FS_RECTF()
     characters: list[_Character] = []
+    inked: _Character | None = None
     for index in range(textpage.count_chars()):
         code = pdfium.FPDFText_GetUnicode(textpage, index)
         if code in (0x0A, 0x0D):
             if characters:
                 yield _line(characters)
-            characters = []
+            characters, inked = [], None
         elif code and pdfium.FPDFText_GetLooseCharBox(textpage, index, box):
             drawn = code != 0x20 or pdfium.FPDFText_IsGenerated(textpage, index) == 0
             place = (box.left, box.bottom, box.right, box.top)
-            characters.append(_Character(chr(code), *place, drawn))
+            character = _Character(chr(code), *place, drawn)
+            if inked and character.is_below(inked):
+                yield _line(characters)  # after a hyphen pdfium reports no line end
+                characters = []
+            characters.append(character)
+            inked = character if code != 0x20 else inked
     if characters:
         yield _line(characters)
 
@@ -126,18 +136,37 @@ def _line(characters: list[_Character]) -> Line:
             continue
         gap = (character.left - right) / size if size else 0.0
         wide = _JUSTIFIED_GAP if space and space.is_drawn else _CELL_GAP
-        if text and gap > wide and not is_marker(text):
+        if text and gap > wide and (cells or not is_marker(text)):
             cells.append(Cell(left, right, _repair(text)))
             text, left = "", character.left
         elif text and space:
-            tight = gap < _TIGHT and is_cjk(text[-1]) and is_cjk(character.text)
-            text += "" if tight else " "
+            chinese = is_cjk(text[-1]) and is_cjk(character.text)
+            text += "" if chinese and gap < _TIGHT and not space.is_drawn else " "
         right = max(right, character.right) if text else character.right
         text += character.text
         space = None
     cells.append(Cell(left, right, _repair(text)))
     bottom = median(c.bottom for c in inked)
     return Line(tuple(cell for cell in cells if cell.text), bottom, size)
+
+
+def _whole_lines(lines: Iterable[Line]) -> list[Line]:
+    """Join the pieces of lines that pdfium parts at wide gaps."""
+    whole: list[Line] = []
+    for line in lines:
+        last = whole[-1] if whole else None
+        if not line.cells:
+            continue
+        if (
+            last is not None
+            and last.is_like(line)
+            and abs(last.bottom - line.bottom) < 0.4 * line.size
+            and line.left > last.right + _TIGHT * line.size
+        ):
+            whole[-1] = Line(last.cells + line.cells, last.bottom, last.size)
+        else:
+            whole.append(line)
+    return whole
 
 
 def _repair(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from assistant.ingest.formats.tables import Row, describe
 from assistant.ingest.formats.text import join_lines
 from assistant.ingest.parsed import Block, Metadata, Parsed, group_items
-from assistant.text import detect_language
+from assistant.text import detect_language, is_cjk
 
 _DIAGRAM = "http://schemas.openxmlformats.org/drawingml/2006/diagram"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
@@ -124,7 +124,8 @@ def _chart_rows(chart: Any) -> Iterator[Row]:
     if plot is None:
         return
     series = list(plot.series)
-    corner = _one_line(chart.chart_title.text_frame.text) if chart.has_title else ""
+    chinese = any(is_cjk(c) for s in series for c in str(s.name))
+    corner = "类别" if chinese else "Category"
     yield Row(1, [corner, *(str(s.name) for s in series)])
     for index, category in enumerate(plot.categories):
         values = [s.values[index] if index < len(s.values) else None for s in series]
@@ -133,7 +134,7 @@ def _chart_rows(chart: Any) -> Iterator[Row]:
 
 def _diagram_lines(shape: Any) -> list[str]:
     """Return the texts of a SmartArt diagram, which stand in a part of their own."""
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]
 
     lines = []
     for reference in shape.element.iter(f"{{{_DIAGRAM}}}relIds"):

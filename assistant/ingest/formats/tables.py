@@ -20,7 +20,7 @@ _DATE = re.compile(
 _PERIOD = re.compile(
     r"(?:19|20)\d\d(?:[年EA]度?|[-/.年]\d{1,2}月?)?|\d{1,2}\s?月|[QH]\d|第.季度|[QH]\d\s?\d{4}"
 )
-_UNIT = re.compile(r"[(（]?\s*(?:单位|units?)\s*[:：]", re.IGNORECASE)
+_UNIT = re.compile(r"(?:单位|\bunits?)\s*[:：]\s*[^()（）,，;；\s]+", re.IGNORECASE)
 _HEADER_LENGTH = 60
 # Headers that name no column but say that the table is a list of labels and values.
 _LABEL_NAME = re.compile("项目|名称|字段|指标|参数|属性|item|name|field|key|label|property", re.I)
@@ -54,7 +54,7 @@ def describe(rows: Iterable[Row]) -> Table:
     filled = [row for row in rows if any(cell.strip() for cell in row.cells)]
     captions, filled = _split_captions(filled)
     header, body = _split_header(filled)
-    unit = next((caption for caption in captions if _UNIT.match(caption)), "")
+    unit = next((match[0] for match in map(_UNIT.search, captions) if match), "")
     chinese = any(is_cjk(c) for c in "".join(header or (filled[0].cells if filled else ())))
     lines = []
     for row in body:
@@ -68,10 +68,15 @@ def _split_captions(rows: list[Row]) -> tuple[list[str], list[Row]]:
     """Part the rows of a single value that stand above a wider table."""
     width = max((len(_values(row)) for row in islice(rows, 50)), default=0)
     captions = []
-    while width > 1 and rows and len(set(_values(rows[0]))) == 1:
+    while width > 1 and rows and _is_caption(rows[0], width):
         captions.append(_values(rows[0])[0])
         rows = rows[1:]
     return captions, rows
+
+
+def _is_caption(row: Row, width: int) -> bool:
+    # A lone name over the second of two columns is a header whose corner is empty.
+    return len(set(_values(row))) == 1 and (width > 2 or bool(row.cells[0].strip()))
 
 
 def _split_header(rows: list[Row]) -> tuple[list[str], list[Row]]:
@@ -97,7 +102,7 @@ def _split_header(rows: list[Row]) -> tuple[list[str], list[Row]]:
 def _is_header(row: Row) -> bool:
     names = _values(row)
     return bool(names) and all(
-        len(name) <= _HEADER_LENGTH and (_PERIOD.fullmatch(name) or not _is_figure(name))
+        len(name) <= _HEADER_LENGTH and (_PERIOD.fullmatch(name) or not is_figure(name))
         for name in names
     )
 
@@ -123,11 +128,12 @@ def _is_pairs(rows: Sequence[Row]) -> bool:
     pairs = [pair for pair in values if len(pair) == 2]
     if len(pairs) < len(values) * 0.8 or len({pair[0] for pair in pairs}) < len(pairs):
         return False
-    kinds = {_is_figure(pair[1]) for pair in pairs[1:]}
+    kinds = {is_figure(pair[1]) for pair in pairs[1:]}
     return len(kinds) > 1 or sum(p[0].endswith((":", "：")) for p in pairs) > len(pairs) / 2
 
 
-def _is_figure(cell: str) -> bool:
+def is_figure(cell: str) -> bool:
+    """Tell whether a cell holds a number or a date, its unit included."""
     return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))
 
 

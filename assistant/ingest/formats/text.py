@@ -44,7 +44,10 @@ _ITEM = re.compile(
     rf"(?:[•·●○■□▪◆]|[-*–—]\s|\d{{1,3}}(?:[、．)）]|\.(?!\d))|[(（][一二三四五六七八九十\d]{{1,3}}[)）]"
     rf"|[一二三四五六七八九十]{{1,3}}、|[a-zA-Z][.)]\s|[答问QA][:：]|第{_NUMERAL}{{1,5}}[条款章节])"
 )
-_MARKER = re.compile(r"[•·●○■□▪◆*–—-]|[(（]?\w{1,3}[.、．)）]|第\w{1,5}[条款章节]")
+_MARKER = re.compile(
+    r"[•·●○■□▪◆*–—-]|[(（]?\w{1,3}[.、．)）]|第\w{1,5}[条款章节]"
+    r"|(?:附?表|图|Table|Figure|Fig\.?)\s?\w{1,3}(?:[-.]\d{1,2})?[.:：]?"
+)
 
 
 def parse_text(path: Path) -> Parsed:
@@ -151,7 +154,7 @@ def starts_item(line: str) -> bool:
 
 
 def is_marker(text: str) -> bool:
-    """Tell whether a text is nothing but the number or bullet of a list item."""
+    """Tell whether a text is nothing but the number or bullet of an item, or of a caption."""
     return bool(_MARKER.fullmatch(text))
 
 

@@ -196,7 +196,7 @@ class _Reader:
 
 
 def _text(paragraph: Any) -> str:
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]
 
     parts: list[str] = []
     walker = etree.iterwalk(paragraph, events=("start",))

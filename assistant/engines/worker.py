@@ -1,0 +1,221 @@
+"""One thread owns an object that is not thread-safe; askers wait in line and read what it yields.
+
+First come, first served, one at a time. It knows nothing of models or prompts: the
+owned object and the work on it are given to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from assistant.errors import AssistantError, EngineBusyError, EngineError
+
+Owned = TypeVar("Owned")
+Item = TypeVar("Item")
+
+_log = logging.getLogger(__name__)
+
+# How long an asker sleeps before it looks whether it was told to stop, or the thread is gone.
+_GLANCE_S = 0.2
+
+
+@dataclass(eq=False)
+class _Job:
+    """One asker's work, and the way back: items, then an exception or the end."""
+
+    work: Callable[[Any], Generator[Any, None, None]]
+    cancel: threading.Event
+    withdrawn: bool = False
+    out: queue.SimpleQueue[tuple[str, Any]] = field(default_factory=queue.SimpleQueue)
+
+    @property
+    def unwanted(self) -> bool:
+        return self.withdrawn or self.cancel.is_set()
+
+
+class Worker(Generic[Owned]):
+    """Runs work on an object in the one thread that opens, uses and closes it.
+
+    Args:
+        open_owned: returns the object as a context manager; entered in the thread.
+        waiting: how many askers may wait besides the one being served.
+        name: of the thread, and in messages.
+    """
+
+    def __init__(
+        self, open_owned: Callable[[], AbstractContextManager[Owned]], waiting: int, name: str
+    ) -> None:
+        self._open_owned = open_owned
+        self._waiting = waiting
+        self._name = name
+        self._changed = threading.Condition()
+        self._line: deque[_Job] = deque()
+        self._serving: _Job | None = None
+        self._thread: threading.Thread | None = None
+        self._opened: Future[Owned] = Future()
+        self._closed = False
+
+    def start(self) -> Owned:
+        """Open the object unless it is open, and return it; the thread stays its only user.
+
+        Raises:
+            EngineError: the worker is closed, and whatever opening the object raises.
+        """
+        with self._changed:
+            self._check_open()
+            # A thread does not survive a fork, and may have died: then a new one starts.
+            if self._thread is None or not self._thread.is_alive():
+                self._line.clear()
+                self._serving = None
+                self._opened = Future()
+                self._thread = threading.Thread(
+                    target=self._main, args=(self._opened,), name=self._name, daemon=True
+                )
+                self._thread.start()
+            opened = self._opened
+        return opened.result()
+
+    def run(
+        self,
+        work: Callable[[Owned], Generator[Item, None, None]],
+        cancel: threading.Event | None = None,
+    ) -> Generator[Item, None, None]:
+        """Yield what ``work`` yields, once it is this asker's turn.
+
+        An asker that closes this iterator, or whose ``cancel`` is set, gives up its place:
+        before its turn the work never begins, after that it ends at its next item.
+
+        Raises:
+            EngineBusyError: too many are waiting; raised at once.
+            EngineError: the work failed, was cancelled, or the worker closed or died.
+        """
+        self.start()
+        job = _Job(work, cancel or threading.Event())
+        thread = self._enqueue(job)
+        try:
+            while (item := self._receive(job, thread)) is not None:
+                yield item[0]
+        finally:
+            self._withdraw(job)
+
+    def close(self) -> None:
+        """Stop the work within one item, close the object, and end the thread. Idempotent."""
+        with self._changed:
+            self._closed = True
+            thread = self._thread
+            self._changed.notify_all()
+        # Garbage collection may run this in the thread itself, which cannot wait for itself.
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    # -- in the askers' threads -------------------------------------------------------------
+
+    def _enqueue(self, job: _Job) -> threading.Thread:
+        with self._changed:
+            self._check_open()
+            if self._thread is None:
+                raise self._died()
+            ahead = len(self._line) + (self._serving is not None)
+            if ahead > self._waiting:
+                raise EngineBusyError(
+                    f"{self._waiting} questions are already waiting. Ask again shortly, "
+                    "or raise ASSISTANT_QUEUE_SIZE.",
+                    position=ahead,
+                )
+            self._line.append(job)
+            self._changed.notify_all()
+            return self._thread
+
+    def _receive(self, job: _Job, thread: threading.Thread) -> tuple[Any] | None:
+        """Return the next item in a tuple, or None after the last one."""
+        while not job.cancel.is_set():
+            alive = thread.is_alive()  # asked first: what a thread left behind still counts
+            try:
+                kind, value = job.out.get(timeout=_GLANCE_S)
+            except queue.Empty:
+                if not alive:
+                    raise self._died() from None
+                continue
+            if kind == "error":
+                raise value
+            return (value,) if kind == "item" else None
+        raise EngineError("The question was cancelled before it was answered. Ask it again.")
+
+    def _withdraw(self, job: _Job) -> None:
+        with self._changed:
+            job.withdrawn = True
+            if job in self._line:
+                self._line.remove(job)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(f"{self._name} is closed. Open the assistant anew.")
+
+    def _died(self, cause: BaseException | None = None) -> EngineError:
+        why = f" ({cause!r})" if cause else ""
+        return EngineError(f"{self._name} stopped in the middle of its work{why}. Ask again.")
+
+    # -- in the owner's thread --------------------------------------------------------------
+
+    def _main(self, opened: Future[Owned]) -> None:
+        failure: BaseException | None = None
+        try:
+            with self._open_owned() as owned:
+                opened.set_result(owned)
+                while job := self._next():
+                    self._serve(job, owned)
+        except BaseException as error:  # a dead thread must leave nobody waiting
+            failure = error
+            if opened.done():
+                _log.error("%s stopped", self._name, exc_info=error)
+            else:
+                opened.set_exception(error)
+        finally:
+            self._abandon(failure)
+
+    def _next(self) -> _Job | None:
+        """Return the job whose turn it is, or None when it is time to close."""
+        with self._changed:
+            self._serving = None
+            self._changed.wait_for(lambda: self._closed or self._line)
+            if not self._closed:
+                self._serving = self._line.popleft()
+            return self._serving
+
+    def _serve(self, job: _Job, owned: Owned) -> None:
+        try:
+            if not job.unwanted:
+                with closing(job.work(owned)) as items:
+                    for item in items:
+                        if job.unwanted or self._closed:
+                            break
+                        job.out.put(("item", item))
+            self._check_open()
+            job.out.put(("end", None))
+        except AssistantError as error:
+            job.out.put(("error", error))
+        except Exception as error:
+            told = EngineError(f"{self._name} failed while answering ({error}). Ask again.")
+            told.__cause__ = error
+            job.out.put(("error", told))
+
+    def _abandon(self, failure: BaseException | None) -> None:
+        """Tell everyone who still waits why no answer will come."""
+        with self._changed:
+            left = [*([self._serving] if self._serving else []), *self._line]
+            self._line.clear()
+            self._serving = self._thread = None
+            for job in left:
+                try:
+                    self._check_open()
+                    job.out.put(("error", self._died(failure)))
+                except EngineError as error:
+                    job.out.put(("error", error))
