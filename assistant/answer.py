@@ -56,7 +56,7 @@ class _Turn:
     citations: CitationList = field(default_factory=CitationList)
     text: str = ""
     engine: str = "none"
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     refused: bool = False
     confidence: float = 0.0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import NotFoundError
-from assistant.index.catalog import connect, translated_errors
+from assistant.index.database import connect, transaction, translated_errors
 from assistant.text import detect_language
 from assistant.types import Answer, Citation, Conversation, Message, Verdict
 
@@ -105,40 +105,32 @@ class ConversationStore:
         """Add a question and its answer; the first pair opens the conversation."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         cited = json.dumps([asdict(c) for c in answer.citations], ensure_ascii=False)
-        with self._lock, translated_errors(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.execute(
-                    "INSERT INTO conversations VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
-                    (answer.conversation_id, user_id, question.strip()[:TITLE_CHARS], now),
-                )
-                self._db.executemany(
-                    "INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (answer.conversation_id, "user", question, now, "", 0, "[]"),
-                        (
-                            answer.conversation_id,
-                            "assistant",
-                            answer.text,
-                            now,
-                            answer.answer_id,
-                            answer.refused,
-                            cited,
-                        ),
-                    ],
-                )
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        exchange = [
+            (answer.conversation_id, "user", question, now, "", 0, "[]"),
+            (
+                answer.conversation_id,
+                "assistant",
+                answer.text,
+                now,
+                answer.answer_id,
+                answer.refused,
+                cited,
+            ),
+        ]
+        with self._lock, transaction(self._db, self._path) as db:
+            db.execute(
+                "INSERT INTO conversations VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
+                (answer.conversation_id, user_id, question.strip()[:TITLE_CHARS], now),
+            )
+            db.executemany("INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", exchange)
 
     def list(self, user_id: str) -> list[Conversation]:
         """Return a user's conversations without their messages, latest first."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT * FROM conversations WHERE user_id = ? ORDER BY updated_at DESC, rowid DESC",
+                "SELECT * FROM conversations WHERE user_id = ? "
+                "ORDER BY updated_at DESC, rowid DESC",
                 (user_id,),
             ).fetchall()
         return [_conversation(row, ()) for row in rows]

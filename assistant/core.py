@@ -107,13 +107,18 @@ class Assistant:
         return self._open_store().catalog.quarantined()
 
     def reindex(self, progress: ProgressCallback | None = None) -> None:
-        """Chunk and embed all documents anew with the settings' model, then switch to the result."""
+        """Chunk and embed all documents anew with the settings' model, then switch over."""
         tell = progress or (lambda _: None)
         store = self._open_store(check_fingerprint=False)
-        store.rebuild(
-            self._pipeline(store).redraft,
-            lambda done, total: tell(Progress("reindex", done, total)),
-        )
+        try:
+            store.rebuild(
+                self._pipeline(store).redraft,
+                lambda done, total: tell(Progress("reindex", done, total)),
+            )
+        except BaseException:
+            # The old index must not be searched with the new model.
+            self.close()
+            raise
 
     # -- questions --------------------------------------------------------------------------
 

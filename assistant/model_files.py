@@ -104,10 +104,12 @@ def embedded_model_dir(
         with FileLock(folder.with_suffix(".lock")):
             if not folder.is_dir():  # else another process was first
                 _unpack(folder, dtype, tell)
-    except OSError as error:
+    except ModelError:
+        raise
+    except Exception as error:  # each library that writes raises its own
         raise ModelError(
-            f"The embedded model could not be unpacked into {settings.cache_dir} ({error}). "
-            "Set ASSISTANT_CACHE_DIR to a folder you may write to, with 600 MB free."
+            f"The embedded model could not be unpacked into {settings.cache_dir} ({error}). Make "
+            "room there, or set ASSISTANT_CACHE_DIR to a folder you may write to."
         ) from error
     return folder
 

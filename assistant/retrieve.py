@@ -21,7 +21,7 @@ from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 
 from assistant.embed import Embedder
-from assistant.index.catalog import Vectors
+from assistant.index.records import Vectors
 from assistant.index.store import Store
 from assistant.ingest.chunk import indexed_text
 from assistant.settings import Settings
@@ -148,6 +148,7 @@ def gate_signals(
     top = hits[0]
     held = [_held(hit, idf) for hit in hits[:_COVERAGE_HITS]]
     background = dense[:_BACKGROUND]
+    languages = (detect_language(question), detect_language(top.chunk.text))
     return {
         "top_dense": top.dense_score,
         "best_dense": dense[0],
@@ -157,7 +158,8 @@ def gate_signals(
         "top_coverage": held[0] / mass,
         "best_coverage": max(held) / mass,
         "fused_gap": top.score - hits[1].score if len(hits) > 1 else 0.0,
-        "cross_language": float(detect_language(question) != detect_language(top.chunk.text)),
+        "zh_asks_en": float(languages == ("zh", "en")),
+        "en_asks_zh": float(languages == ("en", "zh")),
     }
 
 

@@ -1,4 +1,4 @@
-"""One frozen Settings: environment ``ASSISTANT_*``, then ``assistant.toml``, then the defaults here.
+"""One frozen Settings: environment ``ASSISTANT_*``, then ``assistant.toml``, then defaults.
 
 It reads values and checks their ranges; it creates no directory and loads no model.
 """

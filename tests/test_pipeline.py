@@ -132,7 +132,7 @@ def test_the_callers_groups_restrict_and_a_document_may_only_narrow_them(
 
 def test_a_document_nobody_could_read_is_quarantined(assistant: Assistant, papers: Path) -> None:
     report = assistant.ingest(papers, groups=["hr"])
-    assert ["budget.md"] == [Path(q.source).name for q in report.quarantined]
+    assert [Path(q.source).name for q in report.quarantined] == ["budget.md"]
     assert "nobody could read it" in report.quarantined[0].reason
 
 

@@ -38,9 +38,7 @@ def test_settings_cannot_be_changed() -> None:
         ("top_k =\n", "not valid TOML"),
     ],
 )
-def test_a_bad_value_is_named_with_where_to_set_it(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_bad_value_is_named_with_where_to_set_it(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "assistant.toml").write_text(text, "utf-8")
     with pytest.raises(ConfigurationError, match=message):
         Settings()

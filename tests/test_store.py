@@ -12,7 +12,7 @@ import pytest
 
 from assistant.embed import HashEmbedder
 from assistant.errors import FingerprintError, StoreError, StoreLockedError
-from assistant.index.catalog import Draft
+from assistant.index.records import Draft
 from assistant.index.store import CATALOG_FILE, Store
 from assistant.ingest.chunk import Passage
 from assistant.text import terms

@@ -21,6 +21,10 @@ from assistant.engines.chat import ChatTemplate
 from assistant.engines.stops import StopFilter
 from assistant.errors import EngineError, ModelError
 
+# Base models fall into loops; 1.1 breaks most of them and still lets them copy. Models
+# that chat are trained out of it.
+_REPEAT_PENALTY = {"chat": 1.0, "completion": 1.1}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -110,7 +114,8 @@ class LlamaModel:
                 next(llama.generate(tokens[:end], temp=0.0))
                 yield Piece()
             llama.set_seed(request.seed)
-            for token in llama.generate(tokens, temp=request.temperature):
+            penalty = _REPEAT_PENALTY[self.form]
+            for token in llama.generate(tokens, temp=request.temperature, repeat_penalty=penalty):
                 if self._native.llama_vocab_is_eog(self._vocab, token):
                     reason = "stop"
                     break

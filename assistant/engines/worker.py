@@ -122,7 +122,7 @@ class Worker(Generic[Owned]):
         with self._changed:
             self._check_open()
             if self._thread is None:
-                raise self._died()
+                raise self._gone()
             ahead = len(self._line) + (self._serving is not None)
             if ahead > self._waiting:
                 raise EngineBusyError(
@@ -142,7 +142,7 @@ class Worker(Generic[Owned]):
                 kind, value = job.out.get(timeout=_GLANCE_S)
             except queue.Empty:
                 if not alive:
-                    raise self._died() from None
+                    raise self._gone() from None
                 continue
             if kind == "error":
                 raise value
@@ -157,9 +157,11 @@ class Worker(Generic[Owned]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise EngineError(f"{self._name} is closed. Open the assistant anew.")
+            raise self._gone()
 
-    def _died(self, cause: BaseException | None = None) -> EngineError:
+    def _gone(self, cause: BaseException | None = None) -> EngineError:
+        if self._closed:
+            return EngineError(f"{self._name} is closed. Open the assistant anew.")
         why = f" ({cause!r})" if cause else ""
         return EngineError(f"{self._name} stopped in the middle of its work{why}. Ask again.")
 
@@ -174,12 +176,11 @@ class Worker(Generic[Owned]):
                     self._serve(job, owned)
         except BaseException as error:  # a dead thread must leave nobody waiting
             failure = error
-            if opened.done():
-                _log.error("%s stopped", self._name, exc_info=error)
-            else:
-                opened.set_exception(error)
-        finally:
-            self._abandon(failure)
+        self._abandon(failure)
+        if failure and opened.done():
+            _log.error("%s stopped", self._name, exc_info=failure)
+        elif failure:
+            opened.set_exception(failure)
 
     def _next(self) -> _Job | None:
         """Return the job whose turn it is, or None when it is time to close."""
@@ -214,8 +215,4 @@ class Worker(Generic[Owned]):
             self._line.clear()
             self._serving = self._thread = None
             for job in left:
-                try:
-                    self._check_open()
-                    job.out.put(("error", self._died(failure)))
-                except EngineError as error:
-                    job.out.put(("error", error))
+                job.out.put(("error", self._gone(failure)))

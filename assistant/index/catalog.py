@@ -16,100 +16,37 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from assistant.errors import StorageFullError, StoreError
-from assistant.ingest.chunk import Passage, indexed_text
+from assistant.errors import StoreError
+from assistant.index.database import connect, marks, transaction, translated_errors
+from assistant.index.records import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    Draft,
+    Vectors,
+    Written,
+    to_chunk,
+    to_document,
+    to_vector,
+)
+from assistant.ingest.chunk import indexed_text
 from assistant.text import terms
-from assistant.types import Chunk, Document, Language, Quarantined
+from assistant.types import Chunk, Document, Quarantined
 
-SCHEMA_VERSION = 1
 TERMS_VERSION = 1
-Vectors = NDArray[np.float32]
 
 # A chunk's rowid is its audience's number followed by a running number, so a search
 # filters by audience with arithmetic on the rowid, without a join.
 AUDIENCE_SHIFT = 40
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE audiences (id INTEGER PRIMARY KEY, groups TEXT NOT NULL UNIQUE);
-CREATE TABLE versions (
-    id INTEGER PRIMARY KEY,
-    document_id TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('writing', 'visible', 'retired')),
-    title TEXT NOT NULL,
-    source TEXT NOT NULL,
-    path TEXT NOT NULL,
-    language TEXT NOT NULL,
-    audience_id INTEGER NOT NULL REFERENCES audiences (id),
-    provenance TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
-    signature BLOB NOT NULL,
-    blocks TEXT NOT NULL,
-    chunk_count INTEGER NOT NULL,
-    ingested_at TEXT NOT NULL
-);
-CREATE UNIQUE INDEX one_visible ON versions (document_id) WHERE state = 'visible';
-CREATE INDEX version_state ON versions (state);
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY,
-    uid TEXT NOT NULL UNIQUE,
-    version_id INTEGER NOT NULL REFERENCES versions (id) ON DELETE CASCADE,
-    text TEXT NOT NULL,
-    heading TEXT NOT NULL,
-    page INTEGER,
-    page_unit TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    end INTEGER NOT NULL,
-    vector BLOB NOT NULL
-);
-CREATE INDEX chunk_version ON chunks (version_id);
-CREATE TABLE quarantine (path TEXT PRIMARY KEY, source TEXT NOT NULL, reason TEXT NOT NULL);
-CREATE VIRTUAL TABLE lexical USING fts5 (
-    terms, content = '', tokenize = "ascii tokenchars '-._'"
-);
-CREATE VIRTUAL TABLE lexical_terms USING fts5vocab (lexical, row);
-"""
-
 _DOCUMENT_COLUMNS = """
     v.id AS version_id, v.document_id, v.title, v.source, v.version, v.language, a.groups,
     v.provenance, v.ingested_at, v.chunk_count
 """
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A document version ready to be written; ``vectors`` is (len(passages), dim)."""
-
-    document_id: str
-    title: str
-    source: str
-    path: str
-    language: Language
-    groups: tuple[str, ...]
-    provenance: str
-    content_hash: str
-    signature: bytes
-    blocks: str
-    passages: tuple[Passage, ...]
-    vectors: Vectors
-
-
-@dataclass(frozen=True)
-class Written:
-    """A version in the catalogue, named by its row, and where its vectors belong."""
-
-    version_id: int
-    audience_id: int
-    chunk_uids: tuple[str, ...]
 
 
 class Catalog:
@@ -123,7 +60,7 @@ class Catalog:
         path.parent.mkdir(parents=True, exist_ok=True)
         with translated_errors(path), self._transaction() as db:
             if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-                for statement in _SCHEMA.split(";\n"):
+                for statement in SCHEMA.split(";\n"):
                     db.execute(statement)
                 self._set_meta(db, "schema", str(SCHEMA_VERSION))
                 self._set_meta(db, "namespace", uuid.uuid4().hex[:12])
@@ -159,10 +96,10 @@ class Catalog:
         """Return the visible documents of the audiences, ordered by source."""
         rows = self._db.execute(
             f"SELECT {_DOCUMENT_COLUMNS} FROM versions v JOIN audiences a ON a.id = v.audience_id "
-            f"WHERE v.state = 'visible' AND v.audience_id IN {_marks(audiences)} ORDER BY v.source",
+            f"WHERE v.state = 'visible' AND v.audience_id IN {marks(audiences)} ORDER BY v.source",
             tuple(audiences),
         )
-        return [_document(row) for row in rows]
+        return [to_document(row) for row in rows]
 
     def states(self) -> dict[str, tuple[str, str]]:
         """Return ``document id -> (content hash, path)`` of every visible version."""
@@ -209,7 +146,7 @@ class Catalog:
         """Return how many chunks are visible in the audiences."""
         row = self._db.execute(
             "SELECT total(chunk_count) FROM versions "
-            f"WHERE state = 'visible' AND audience_id IN {_marks(audiences)}",
+            f"WHERE state = 'visible' AND audience_id IN {marks(audiences)}",
             tuple(audiences),
         ).fetchone()
         return int(row[0])
@@ -217,7 +154,7 @@ class Catalog:
     def rowids(self, uids: Sequence[str]) -> dict[str, int]:
         """Return the rowids of chunks by their public ids; unknown ids are left out."""
         rows = self._db.execute(
-            f"SELECT uid, id FROM chunks WHERE uid IN {_marks(uids)}", tuple(uids)
+            f"SELECT uid, id FROM chunks WHERE uid IN {marks(uids)}", tuple(uids)
         )
         return {row[0]: row[1] for row in rows}
 
@@ -226,17 +163,17 @@ class Catalog:
         rows = self._db.execute(
             f"SELECT c.*, {_DOCUMENT_COLUMNS} FROM chunks c JOIN versions v ON v.id = c.version_id "
             "JOIN audiences a ON a.id = v.audience_id "
-            f"WHERE v.state = 'visible' AND c.id IN {_marks(rowids)}",
+            f"WHERE v.state = 'visible' AND c.id IN {marks(rowids)}",
             tuple(rowids),
         )
-        return {row["id"]: (_chunk(row), _document(row)) for row in rows}
+        return {row["id"]: (to_chunk(row), to_document(row)) for row in rows}
 
     def vectors(self, rowids: Sequence[int]) -> dict[int, Vectors]:
         """Return the stored vectors, float32 (dim,), by rowid."""
         rows = self._db.execute(
-            f"SELECT id, vector FROM chunks WHERE id IN {_marks(rowids)}", tuple(rowids)
+            f"SELECT id, vector FROM chunks WHERE id IN {marks(rowids)}", tuple(rowids)
         )
-        return {row[0]: _vector(row[1]) for row in rows}
+        return {row[0]: to_vector(row[1]) for row in rows}
 
     def audience_vectors(self, audience: int) -> Iterator[tuple[str, Vectors]]:
         """Yield ``(chunk id, vector)`` of every visible chunk of an audience."""
@@ -246,7 +183,7 @@ class Catalog:
             (audience,),
         )
         for row in rows:
-            yield row[0], _vector(row[1])
+            yield row[0], to_vector(row[1])
 
     def lexical(
         self, query: Sequence[str], audiences: Sequence[int], limit: int
@@ -257,7 +194,7 @@ class Catalog:
         match = " OR ".join(f'"{term}"' for term in query)
         rows = self._db.execute(
             "SELECT rowid, -rank FROM lexical WHERE lexical MATCH ? "
-            f"AND (rowid >> {AUDIENCE_SHIFT}) IN {_marks(audiences)} ORDER BY rank LIMIT ?",
+            f"AND (rowid >> {AUDIENCE_SHIFT}) IN {marks(audiences)} ORDER BY rank LIMIT ?",
             (match, *audiences, limit),
         )
         return [(row[0], row[1]) for row in rows]
@@ -266,7 +203,7 @@ class Catalog:
         """Return in how many chunks each term occurs; absent terms are left out."""
         wanted = list(query)
         rows = self._db.execute(
-            f"SELECT term, doc FROM lexical_terms WHERE term IN {_marks(wanted)}", wanted
+            f"SELECT term, doc FROM lexical_terms WHERE term IN {marks(wanted)}", wanted
         )
         return {row[0]: row[1] for row in rows}
 
@@ -281,7 +218,7 @@ class Catalog:
         """Make versions visible, and their predecessors and ``retire``d documents invisible."""
         with self._transaction() as db:
             new = db.execute(
-                f"SELECT id, document_id FROM versions WHERE id IN {_marks(written)}",
+                f"SELECT id, document_id FROM versions WHERE id IN {marks(written)}",
                 tuple(written),
             ).fetchall()
             for document_id in [row["document_id"] for row in new] + list(retire):
@@ -312,7 +249,7 @@ class Catalog:
     def purge(self, versions: Sequence[int]) -> None:
         """Delete versions for good."""
         with self._transaction() as db:
-            db.execute(f"DELETE FROM versions WHERE id IN {_marks(versions)}", tuple(versions))
+            db.execute(f"DELETE FROM versions WHERE id IN {marks(versions)}", tuple(versions))
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -336,16 +273,8 @@ class Catalog:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, translated_errors(self.path):
-            db = self._db
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._db, self.path) as db:
+            yield db
 
     @staticmethod
     def _set_meta(db: sqlite3.Connection, key: str, value: str) -> None:
@@ -448,68 +377,3 @@ class Catalog:
             )
             for row in rows
         ]
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a SQLite file the way every store of the product does: WAL, explicit transactions."""
-    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute("PRAGMA foreign_keys = ON")
-    return db
-
-
-@contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the disk or the file into ones that name the remedy."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text or "disk I/O" in text:
-            raise StorageFullError(
-                f"The disk that holds {path} took no more ({text}). Nothing that was visible is "
-                "lost. Free some space and repeat."
-            ) from error
-        if "malformed" in text or "not a database" in text:
-            raise StoreError(
-                f"{path} is damaged ({text}). Restore it from a backup, or move it away and "
-                "ingest again."
-            ) from error
-        raise
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return "(" + ",".join("?" * len(values)) + ")"
-
-
-def _vector(blob: bytes) -> Vectors:
-    return np.frombuffer(blob, np.float16).astype(np.float32)
-
-
-def _chunk(row: sqlite3.Row) -> Chunk:
-    return Chunk(
-        id=row["uid"],
-        document_id=row["document_id"],
-        text=row["text"],
-        heading=tuple(json.loads(row["heading"])),
-        page=row["page"],
-        page_unit=row["page_unit"],
-        start=row["start"],
-        end=row["end"],
-    )
-
-
-def _document(row: sqlite3.Row) -> Document:
-    return Document(
-        id=row["document_id"],
-        title=row["title"],
-        source=row["source"],
-        version=row["version"],
-        language=row["language"],
-        groups=tuple(json.loads(row["groups"])),
-        provenance=row["provenance"],
-        chunks=row["chunk_count"],
-        ingested_at=datetime.fromisoformat(row["ingested_at"]),
-    )

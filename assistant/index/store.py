@@ -22,8 +22,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from assistant.errors import FingerprintError, StoreError, StoreLockedError
-from assistant.index.catalog import TERMS_VERSION, Catalog, Draft, Written
-from assistant.index.vectors import VectorIndex, Vectors
+from assistant.index.catalog import TERMS_VERSION, Catalog
+from assistant.index.records import Draft, Vectors, Written
+from assistant.index.vectors import VectorIndex
 from assistant.ingest.chunk import CHUNKER_VERSION
 from assistant.types import Principal
 

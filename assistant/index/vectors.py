@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-
 from assistant.errors import ConfigurationError, StorageFullError, StoreError
-
-Vectors = NDArray[np.float32]
+from assistant.index.records import Vectors
 
 # Chroma's default ef_search of 100 returns fewer than 50 true neighbours of 50 now and then.
 _HNSW = {"space": "cosine", "ef_construction": 128, "ef_search": 160, "max_neighbors": 24}
@@ -112,8 +108,9 @@ def _connect(folder: Path, url: str) -> Any:
     # Read by Chroma's OpenTelemetry and PostHog hooks at import; nothing may leave the machine.
     os.environ["ANONYMIZED_TELEMETRY"] = "False"
     import chromadb
+    from chromadb.config import Settings
 
-    settings = chromadb.Settings(anonymized_telemetry=False)
+    settings = Settings(anonymized_telemetry=False)
     if not url:
         folder.mkdir(parents=True, exist_ok=True)
         return chromadb.PersistentClient(path=folder, settings=settings)

@@ -20,7 +20,7 @@ import numpy as np
 
 from assistant.embed import Embedder
 from assistant.errors import SourceError
-from assistant.index.catalog import Draft
+from assistant.index.records import Draft
 from assistant.index.store import Store
 from assistant.ingest.chunk import Passage, chunk_blocks, document_text, indexed_text
 from assistant.ingest.clean import clean_blocks, signature, similarity
@@ -63,7 +63,7 @@ class _File:
 
     source: str
     path: Path
-    metadata: Metadata = Metadata()
+    metadata: Metadata
     problem: str = ""
 
     @property
@@ -309,7 +309,7 @@ def _described(named: Sequence[tuple[str, Path]], folder: Path) -> list[_File]:
     try:
         manifest = read_manifest(folder)
     except SourceError as error:
-        return [_File(source, path, problem=str(error)) for source, path in named]
+        return [_File(source, path, Metadata(), str(error)) for source, path in named]
     return [
         _File(source, path, manifest.get(Path(source).name, Metadata())) for source, path in named
     ]

@@ -94,9 +94,7 @@ def corpora_of(folder: Path) -> list[corpora.Corpus]:
     ]
 
 
-def collect(
-    corpus: corpora.Corpus, size: int, questions: int, embedder: Embedder
-) -> list[Sample]:
+def collect(corpus: corpora.Corpus, size: int, questions: int, embedder: Embedder) -> list[Sample]:
     """Ingest ``size`` passages (at most half of them) and search questions of both kinds."""
     rng = random.Random(f"{SEED}{corpus.name}{size}")
     size = min(size, len(corpus.passages) // 2)

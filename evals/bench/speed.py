@@ -24,7 +24,7 @@ import numpy as np
 
 from assistant import Assistant, Settings
 from assistant.embed import load_embedder
-from assistant.index.catalog import Draft
+from assistant.index.records import Draft
 from assistant.index.store import Store
 from assistant.ingest.chunk import Passage, indexed_text
 from assistant.retrieve import Searcher
@@ -140,7 +140,9 @@ def memory() -> None:
         "a.ingest(p); a.warm_up(); a.ask('年假几天？')\n"
         "print([l for l in open('/proc/self/status') if l.startswith('VmRSS')][0].split()[1])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     resident = int(done.stdout.split()[-1]) / 1e6
     print(f"| resident, both embedded models loaded | {resident:.2f} GB | ≤ 1.5 GB |", flush=True)
 
