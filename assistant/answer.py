@@ -37,6 +37,8 @@ from assistant.text import detect_language
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
 
 NEAREST_DOCUMENTS = 3
+# A base model loses the thread over more; measured in evals/LOG.md.
+COMPLETION_PASSAGES = 2
 _GREETINGS = {
     "greeting": ("你好", "您好", "嗨", "在吗", "hi", "hello", "hey", "help", "帮助"),
     "thanks": ("谢谢", "谢谢你", "多谢", "感谢", "thanks", "thank you", "thx"),
@@ -160,7 +162,7 @@ class Answerer:
         engine = self._open_engine()
         yield from self._speak(turn, engine, question, hits)
         if not turn.text and not turn.refused and not isinstance(engine, ExtractiveEngine):
-            fallback = ExtractiveEngine(embed=self._embedder.embed_passages)
+            fallback = ExtractiveEngine(embedder=self._embedder)
             yield from self._speak(turn, fallback, question, hits)
 
     def _speak(
@@ -169,7 +171,7 @@ class Answerer:
         prompt = load_prompt("answer" if prompt_form(engine) == "chat" else "answer_completion")
         with turn.timed("check"):
             passages = self._fit(engine, prompt, hits)
-            checker = Checker(passages, self._embedder.embed_passages)
+            checker = Checker(question, passages, self._embedder.embed_passages)
         messages = _messages(prompt, turn.language, question, passages)
         turn.engine = engine_name(engine)
         for sentence in split_stream(self._generate(turn, engine, messages, prompt.stop)):
@@ -205,9 +207,8 @@ class Answerer:
             for message in prompt.messages("zh", passages="", question="")
         )
         budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
-        return fit(
-            hits, budget, lambda text: count_tokens(engine, text), self._settings.max_passages
-        )
+        most = self._settings.max_passages if prompt.is_chat else COMPLETION_PASSAGES
+        return fit(hits, budget, lambda text: count_tokens(engine, text), most)
 
     def _refuse(self, turn: _Turn, hits: Sequence[Hit]) -> AnswerEvent:
         """Say that the documents do not hold the answer, what was searched, and what is nearest."""
@@ -257,7 +258,7 @@ def _messages(
     prompt: Prompt, language: Language, question: str, hits: Sequence[Hit]
 ) -> list[BaseMessage]:
     """Return the prompt, with question and passages beside its text for engines that quote."""
-    numbered = number_passages(hits)
+    numbered = number_passages(hits, marked=prompt.is_chat)
     messages = prompt.messages(language, passages="\n\n".join(numbered), question=question)
     evidence = Evidence(
         question,

@@ -42,11 +42,15 @@ class Checked:
 
 
 class Checker:
-    """Checks sentences against numbered hits; ``embed`` maps texts to unit vectors."""
+    """Checks sentences against numbered hits; ``embed`` maps texts to unit vectors.
 
-    def __init__(self, hits: Sequence[Hit], embed: Embed) -> None:
+    The question counts as said: a sentence that only repeats it answers nothing.
+    """
+
+    def __init__(self, question: str, hits: Sequence[Hit], embed: Embed) -> None:
         self._hits = hits
         self._embed = embed
+        self._question = set(terms(question))
         self._said: set[str] = set()
 
     def check(self, sentence: str) -> Checked | None:
@@ -58,7 +62,10 @@ class Checker:
         cited = [n for match in _MARKER.finditer(sentence) for n in _numbers(match)]
         text = _LIST_SIGN.sub("", _MARKER.sub("", sentence)).strip()
         key = "".join(terms(text))
-        if not key or key in self._said:
+        # Neither a question nor a path of headings states anything.
+        if not key or key in self._said or text.endswith(("？", "?")) or " > " in text:
+            return None
+        if set(terms(text)) <= self._question:
             return None
         order = [n - 1 for n in cited if 1 <= n <= len(self._hits)]
         order += [i for i in range(len(self._hits)) if i not in order]

@@ -268,9 +268,7 @@ class Assistant:
     def _open_engine(self) -> BaseChatModel:
         with self._lock:
             if self._engine is None:
-                self._engine, self._passed_over = choose_engine(
-                    self.settings, self._embedder.embed_passages
-                )
+                self._engine, self._passed_over = choose_engine(self.settings, self._embedder)
             return self._engine
 
     def _pipeline(self, store: Store | None = None) -> Pipeline:

@@ -126,8 +126,11 @@ class Embedder(Embeddings):
     def fingerprint(self) -> Fingerprint:
         """What an index made with this model must be opened with."""
         name = self._settings.embedding_model
-        revision = e5.SHA256[:16] if name == EMBEDDED else folder_revision(self._folder)
-        return _fingerprint(name, revision, self._facts)
+        if name == EMBEDDED:
+            return _fingerprint(name, e5.SHA256[:16], self._facts)
+        if Path(name).expanduser() == self._folder:
+            name = self._folder.name  # a folder that was moved is still the same model
+        return _fingerprint(name, folder_revision(self._folder), self._facts)
 
     @cached_property
     def _folder(self) -> Path:

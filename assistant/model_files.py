@@ -24,7 +24,7 @@ EMBEDDED = "embedded"
 _STEPS = ("check the data file", "unpack", "write to disk")
 _SPARE_BYTES = 32 << 20  # tokenizer and configuration, generously
 # Of a repository on the hub, what sentence-transformers with torch never reads.
-_UNUSED = ["*.onnx", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.png", "*.jpg"]
+_UNUSED = ["*onnx*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.gguf", "*.png", "*.jpg"]
 _HASHED = {".json", ".safetensors", ".bin", ".model", ".txt"}
 _ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -46,6 +46,11 @@ class Prompt(BaseModel):
         """Return the prompt as LangChain messages, the fixed system part first."""
         return self._template(language).format_messages(**values)
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is for a model with a chat template: those prompts have a system part."""
+        return bool(self.zh.system)
+
     def check(self, name: str) -> None:
         """Raise a ConfigurationError unless each text uses exactly the declared variables."""
         for language in ("zh", "en"):
@@ -88,8 +93,8 @@ def reply(name: str, language: Language, **values: str | int) -> str:
     return text.format(**values)
 
 
-def number_passages(hits: Sequence[Hit]) -> list[str]:
-    """Return the hits as numbered passages, headed by their document's title.
+def number_passages(hits: Sequence[Hit], *, marked: bool = True) -> list[str]:
+    """Return the hits as passages, numbered if ``marked``, headed by their document's title.
 
     Square brackets round a number inside a document would read as a citation, so
     they become round ones: a document cannot cite on the assistant's behalf.
@@ -97,7 +102,8 @@ def number_passages(hits: Sequence[Hit]) -> list[str]:
     numbered = []
     for marker, hit in enumerate(hits, 1):
         path = " > ".join(dict.fromkeys((hit.document.title, *hit.chunk.heading)))
-        numbered.append(f"[{marker}] {_unmarked(path)}\n{_unmarked(hit.chunk.text)}")
+        number = f"[{marker}] " if marked else ""
+        numbered.append(f"{number}{_unmarked(path)}\n{_unmarked(hit.chunk.text)}")
     return numbered
 
 

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     embedding_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="`auto`: bfloat16 where the processor has it, else float32"
     )
-    embedding_batch: int = Field(32, ge=1, le=1024, description="passages embedded at once")
+    embedding_batch: int = Field(8, ge=1, le=1024, description="passages embedded at once")
     query_prefix: str | None = Field(
         None, description="overrides the model's own prefix for questions"
     )
@@ -83,7 +83,10 @@ class Settings(BaseSettings):
         description="least probability of evidence to answer; unset: the calibrated one",
     )
 
-    engine: str = Field("auto", description="`auto`, `llamacpp` or `extractive`")
+    engine: str = Field(
+        "auto",
+        description="`auto` (quotes, unless `llm_model` names a better writer), `llamacpp`, `extractive`",
+    )
     llm_model: str = Field(
         "embedded",
         description="`embedded` (Gemma 3 270M), a GGUF file, or `owner/repo:file.gguf` on a hub",

@@ -49,7 +49,8 @@ def papers(tmp_path: Path) -> Path:
         "utf-8",
     )
     (folder / "budget.md").write_text(
-        "---\ntitle: 预算\ngroups: [finance]\n---\n\n# 预算\n\n2026年大模型专项预算为三百二十万元。\n",
+        "---\ntitle: 预算\ngroups: [finance]\n---\n\n# 预算\n\n"
+        "2026年大模型专项预算为三百二十万元。\n",
         "utf-8",
     )
     return folder

@@ -23,7 +23,7 @@ HITS = (
 
 
 def checker() -> Checker:
-    return Checker(HITS, HashEmbedder().embed_passages)
+    return Checker("有什么规定？", HITS, HashEmbedder().embed_passages)
 
 
 def test_a_supported_sentence_keeps_its_citation_and_quotes_the_passage() -> None:
@@ -55,6 +55,14 @@ def test_a_changed_number_is_dropped() -> None:
     assert checker().check("2026年大模型专项预算为350万元。[2]") is None
 
 
+@pytest.mark.parametrize(
+    "echo", ["员工每年享有带薪年假？", "年假", "手册 > 第一章：员工每年享有十五天带薪年假"]
+)
+def test_an_echo_of_the_question_or_a_heading_is_no_answer(echo: str) -> None:
+    check = Checker("员工每年享有带薪年假吗？", HITS, HashEmbedder().embed_passages)
+    assert check.check(echo) is None
+
+
 def test_a_repetition_is_dropped() -> None:
     once = checker()
     assert once.check("病假需要医院证明。[1]") is not None
@@ -81,8 +89,8 @@ def test_every_quote_occurs_in_its_chunk() -> None:
 
 
 def test_a_quote_in_another_language_needs_close_vectors() -> None:
-    same = Checker(HITS[:1], lambda texts: np.ones((len(texts), 4), np.float32) / 2)
-    apart = Checker(HITS[:1], lambda texts: np.eye(len(texts), dtype=np.float32))
+    same = Checker("有什么规定？", HITS[:1], lambda texts: np.ones((len(texts), 4), np.float32) / 2)
+    apart = Checker("有什么规定？", HITS[:1], lambda texts: np.eye(len(texts), dtype=np.float32))
     assert same.check("Staff have paid annual leave. [1]") is not None
     assert apart.check("Staff have paid annual leave. [1]") is None
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from engine_contract import WORDS, EngineContract
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
@@ -25,7 +26,6 @@ from assistant.engines.base import (
 )
 from assistant.errors import ConfigurationError, EngineError
 from assistant.settings import Settings
-from engine_contract import WORDS, EngineContract
 
 
 class _Echo(ScriptedEngine):

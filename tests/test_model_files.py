@@ -184,7 +184,7 @@ def test_weights_are_downloaded_in_one_format(
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    files = ["pytorch_model.bin", "onnx/model.onnx", *(["model.safetensors"] if twins else [])]
+    files = ["pytorch_model.bin", "onnx/model.onnx_data", *(["model.safetensors"] if twins else [])]
     listing = SimpleNamespace(siblings=[SimpleNamespace(rfilename=file) for file in files])
     refused: list[str] = []
 

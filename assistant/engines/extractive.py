@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +18,23 @@ from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
+from assistant.embed import Embedder
 from assistant.engines.base import Engine, Evidence, evidence_of
 from assistant.settings import Settings
 from assistant.text import detect_language, sentences, terms
 
-MOST_SENTENCES = 3
-MOST_CHARS = {"zh": 220, "en": 520}
+# Chosen on questions about knowledge/, CMRC and DRCD; see evals/LOG.md.
+MOST_SENTENCES = 4
+MOST_CHARS = {"zh": 300, "en": 640}
 # A further sentence must be nearly as good as the best one to be quoted beside it.
-WORTH_QUOTING = 0.82
+WORTH_QUOTING = 0.78
 _DENSE_SHARE = 0.55
 _LEAD_BONUS = 0.06
-_RANK_PENALTY = 0.05
+_RANK_PENALTY = 0.01
+_NUMBER_BONUS = 0.10
+_LIST_BONUS = 0.15
 
 _ADDRESSES_THE_MODEL = re.compile(
     r"(?:忽略|无视|忘记|不要理会).{0,12}(?:指令|指示|提示|规则|要求|内容)"
@@ -38,9 +43,16 @@ _ADDRESSES_THE_MODEL = re.compile(
     r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]",
     re.IGNORECASE | re.DOTALL,
 )
-_TABLE_HEADER = re.compile(r"^\|.*\|$")
-
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+# What a question asks for, and what a sentence must hold to give it.
+_ASKS_A_NUMBER = re.compile(
+    r"多少|几(?!乎)|何时|什么时候|哪[天年月]|日期|占比|比例|多久|多长|率"
+    r"|\bhow (?:many|much|long|soon|often)\b|\bwhen\b|\bwhat (?:percentage|share|date|year|time)\b",
+    re.IGNORECASE,
+)
+_ASKS_A_LIST = re.compile(r"哪些|哪几|有什么|列出|\bwhich\b|\bwhat are\b|\blist\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d|[一二三四五六七八九十百千万亿几]+[个条天年月次件万亿块台人元]")
+_SEPARATOR = re.compile(r"[、；;，,]")
+_LIST_SEPARATORS = 3
 
 
 @dataclass(frozen=True)
@@ -54,10 +66,12 @@ class _Candidate:
 
 
 class ExtractiveEngine(Engine):
-    """Quotes sentences; ``embed`` (texts to unit vectors) sharpens the choice when given."""
+    """Quotes sentences; the embedder, when given, sharpens the choice."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     name: str = "extractive"
-    embed: Callable[..., Any] | None = None
+    embedder: Embedder | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -70,7 +84,7 @@ class ExtractiveEngine(Engine):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        text = "".join(quotations(evidence_of(messages), self.embed))
+        text = "".join(quotations(evidence_of(messages), self.embedder))
         return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
 
     def _stream(
@@ -80,16 +94,16 @@ class ExtractiveEngine(Engine):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for text in quotations(evidence_of(messages), self.embed):
+        for text in quotations(evidence_of(messages), self.embedder):
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
-def quotations(evidence: Evidence, embed: Embed | None) -> list[str]:
+def quotations(evidence: Evidence, embedder: Embedder | None) -> list[str]:
     """Return the sentences that best answer, each with its marker, in reading order."""
     candidates = _candidates(evidence)
     if not candidates:
         return []
-    scores = _scores(evidence.question, candidates, embed)
+    scores = _scores(evidence.question, candidates, embedder)
     language = detect_language(evidence.question)
     chosen: list[int] = []
     room = MOST_CHARS[language]
@@ -130,18 +144,30 @@ def _candidates(evidence: Evidence) -> list[_Candidate]:
 
 
 def _scores(
-    question: str, candidates: Sequence[_Candidate], embed: Embed | None
+    question: str, candidates: Sequence[_Candidate], embedder: Embedder | None
 ) -> NDArray[np.float64]:
     lexical = _coverage(question, candidates)
     score = lexical
-    if embed is not None:
-        texts = [f"{c.context}\n{c.text}" for c in candidates]
-        vectors = embed([question, *texts])
-        dense = (vectors[1:] @ vectors[0]).astype(np.float64)
+    if embedder is not None:
+        vectors = embedder.embed_passages([f"{c.context}\n{c.text}" for c in candidates])
+        dense = (vectors @ embedder.embed_question(question)).astype(np.float64)
         score = _DENSE_SHARE * _stretched(dense) + (1 - _DENSE_SHARE) * lexical
     lead = np.array([_LEAD_BONUS * (c.position == 0) for c in candidates])
     rank = np.array([_RANK_PENALTY * (c.marker - 1) for c in candidates])
-    return np.asarray(score + lead - rank)
+    return np.asarray(score + lead - rank + _expected(question, candidates))
+
+
+def _expected(question: str, candidates: Sequence[_Candidate]) -> NDArray[np.float64]:
+    """Favour sentences with a number where one is asked for, and enumerations likewise."""
+    number = _NUMBER_BONUS if _ASKS_A_NUMBER.search(question) else 0.0
+    listing = _LIST_BONUS if _ASKS_A_LIST.search(question) else 0.0
+    return np.array(
+        [
+            number * bool(_NUMBER.search(c.text))
+            + listing * (len(_SEPARATOR.findall(c.text)) >= _LIST_SEPARATORS)
+            for c in candidates
+        ]
+    )
 
 
 def _coverage(question: str, candidates: Sequence[_Candidate]) -> NDArray[np.float64]:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
+from assistant.embed import Embedder
 from assistant.engines.base import Engine, load_engine
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.errors import ModelError
 from assistant.settings import Settings
 
 AUTO = "auto"
-_PREFERENCE = ("llamacpp", "extractive")
+EMBEDDED = "embedded"
 
 
-def choose_engine(settings: Settings, embed: Callable[..., Any]) -> tuple[Engine, str]:
+def choose_engine(settings: Settings, embedder: Embedder) -> tuple[Engine, str]:
     """Return the engine, loaded, and why a better one was passed over (``""``: none was).
 
     Args:
         settings: ``engine`` names one, or ``auto``.
-        embed: texts to unit vectors, for the engine that quotes.
+        embedder: for the engine that quotes.
 
     Raises:
         ModelError: the engine that was named cannot load its model.
         ConfigurationError: there is no engine of that name.
     """
-    names = _PREFERENCE if settings.engine == AUTO else (settings.engine,)
+    names = _preference(settings) if settings.engine == AUTO else (settings.engine,)
     why = ""
     for name in names:
         engine = load_engine(name, settings)
         if isinstance(engine, ExtractiveEngine):
-            engine = engine.model_copy(update={"embed": embed})
+            engine = engine.model_copy(update={"embedder": embedder})
         try:
             engine.load()
         except ModelError as error:
@@ -40,3 +38,12 @@ def choose_engine(settings: Settings, embed: Callable[..., Any]) -> tuple[Engine
             continue
         return engine, why
     raise AssertionError("the last engine either loads or raises")
+
+
+def _preference(settings: Settings) -> tuple[str, ...]:
+    """Return the engines for ``auto``, best first.
+
+    The embedded writer is a base model of 270 million parameters, and quoting beats it
+    by far (evals/LOG.md); any model that somebody chose goes before quoting.
+    """
+    return ("extractive",) if settings.llm_model == EMBEDDED else ("llamacpp", "extractive")

@@ -23,26 +23,36 @@ class Question:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Passages, and questions about them; ``titles`` is empty where the set has none."""
+    """Passages, and questions about them; ``titles`` are empty where the set has none.
+
+    Passages of one ``topic`` say the same (in two languages, say): they are kept or
+    left out together. By default each passage is a topic of its own.
+    """
 
     name: str
     passages: tuple[str, ...]
     titles: tuple[str, ...]
     questions: tuple[Question, ...]
+    topics: tuple[int, ...] = ()
 
-    def sample(self, passages: int, questions: int, seed: int) -> Corpus:
-        """Return a smaller corpus: some passages, and questions whose gold is among them."""
+    def split(self, topics: int, questions: int, seed: int) -> tuple[Corpus, list[Question]]:
+        """Keep some topics: return them as a corpus, and questions about the others."""
         rng = random.Random(seed)
-        kept = sorted(rng.sample(range(len(self.passages)), min(passages, len(self.passages))))
+        of = self.topics or tuple(range(len(self.passages)))
+        everything = sorted(set(of))
+        chosen = set(rng.sample(everything, min(topics, len(everything) // 2)))
+        kept = [i for i, topic in enumerate(of) if topic in chosen]
         index = {old: new for new, old in enumerate(kept)}
         asked = [q for q in self.questions if q.gold in index]
+        absent = [q for q in self.questions if q.gold not in index]
         asked = rng.sample(asked, min(questions, len(asked)))
-        return Corpus(
+        corpus = Corpus(
             self.name,
             tuple(self.passages[i] for i in kept),
             tuple(self.titles[i] for i in kept),
             tuple(Question(q.text, index[q.gold], q.answers) for q in asked),
         )
+        return corpus, rng.sample(absent, min(len(asked), len(absent)))
 
 
 def load(path: Path) -> Corpus:
@@ -117,6 +127,24 @@ def load_guidance(folder: Path, ask: str, answer: str) -> Corpus:
         passages.append(text)
         titles.append(title)
     return Corpus(f"guidance {ask}→{answer}", tuple(passages), tuple(titles), tuple(questions))
+
+
+def load_bilingual_guidance(folder: Path) -> Corpus:
+    """Both languages side by side, as a company has them: much is said twice."""
+    halves = [load_guidance(folder, language, language) for language in ("zh", "en")]
+    offset = len(halves[0].passages)
+    questions = [
+        Question(q.text, q.gold + i * offset, ())
+        for i, half in enumerate(halves)
+        for q in half.questions
+    ]
+    return Corpus(
+        "guidance zh+en",
+        sum((half.passages for half in halves), ()),
+        sum((half.titles for half in halves), ()),
+        tuple(questions),
+        topics=tuple(range(offset)) * 2,
+    )
 
 
 def _chapter(file: Path) -> tuple[str, str]:

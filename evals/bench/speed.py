@@ -135,7 +135,8 @@ def memory() -> None:
     """Load both embedded models in a fresh process, answer, and read its resident memory."""
     script = (
         "import tempfile\nfrom assistant import Assistant, Settings\n"
-        "a = Assistant(Settings(data_dir=tempfile.mkdtemp(), engine='llamacpp', gate_threshold=0))\n"
+        "s = Settings(data_dir=tempfile.mkdtemp(), engine='llamacpp', gate_threshold=0)\n"
+        "a = Assistant(s)\n"
         "p = tempfile.mkdtemp() + '/a.md'; open(p, 'w').write('# 年假\\n\\n年假十五天。')\n"
         "a.ingest(p); a.warm_up(); a.ask('年假几天？')\n"
         "print([l for l in open('/proc/self/status') if l.startswith('VmRSS')][0].split()[1])"
