@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
-from assistant.citations import Checked, Checker, CitationList, split_stream
+from assistant.citations import Checked, Checker, CitationList, ends_sentence, split_stream
 from assistant.conversation import complete, needs_context, new_id
 from assistant.embed import Embedder
 from assistant.engines.base import (
@@ -38,7 +38,7 @@ from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Princip
 
 NEAREST_DOCUMENTS = 3
 # A base model loses the thread over more; measured in evals/LOG.md.
-COMPLETION_PASSAGES = 2
+COMPLETION_PASSAGES = 1
 _GREETINGS = {
     "greeting": ("你好", "您好", "嗨", "在吗", "hi", "hello", "hey", "help", "帮助"),
     "thanks": ("谢谢", "谢谢你", "多谢", "感谢", "thanks", "thank you", "thx"),
@@ -60,6 +60,7 @@ class _Turn:
     engine: str = "none"
     usage: Usage = field(default_factory=Usage)
     refused: bool = False
+    cut_off: bool = False
     confidence: float = 0.0
 
     @contextmanager
@@ -178,6 +179,8 @@ class Answerer:
             if sentence.strip().lower().startswith(_DECLINED):
                 turn.refused = not turn.text
                 return
+            if turn.cut_off and not ends_sentence(sentence):
+                continue
             with turn.timed("check"):
                 checked = checker.check(sentence)
             if checked:
@@ -199,6 +202,7 @@ class Answerer:
             if isinstance(piece, AIMessageChunk) and piece.usage_metadata:
                 used = piece.usage_metadata
                 turn.usage = Usage(used["input_tokens"], used["output_tokens"])
+            turn.cut_off = piece.response_metadata.get("finish_reason") == "length"
             yield str(piece.text)
 
     def _fit(self, engine: BaseChatModel, prompt: Prompt, hits: Sequence[Hit]) -> list[Hit]:

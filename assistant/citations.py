@@ -129,6 +129,11 @@ class CitationList:
         return tuple(self._citations.values())
 
 
+def ends_sentence(sentence: str) -> bool:
+    """Tell whether a sentence is whole; a token limit leaves the last one unfinished."""
+    return bool(_TERMINAL.search(_MARKER.sub("", sentence).rstrip()))
+
+
 def split_stream(pieces: Iterator[str]) -> Iterator[str]:
     """Yield whole sentences, with the markers that follow their full stop, as text arrives."""
     buffer = ""

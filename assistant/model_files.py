@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     # torch's idle threads sleep: when they spin while others use the cores (llama.cpp, a
     # second process), a question's 20 ms become a second.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # llama.cpp uses the same OpenMP library, which reads this once, at its first import.
+    "GOMP_SPINCOUNT": "1000",
 }
 _REMEDY = (
     "Set ASSISTANT_EMBEDDING_MODEL to a local folder or to `embedded`, or copy the model into "

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
 
     engine: str = Field(
         "auto",
-        description="`auto` (quotes, unless `llm_model` names a better writer), `llamacpp`, `extractive`",
+        description="`llamacpp`, `extractive`, or `auto`: quotes, unless `llm_model` is set",
     )
     llm_model: str = Field(
         "embedded",

@@ -94,7 +94,8 @@ class ExtractiveEngine(Engine):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for text in quotations(evidence_of(messages), self.embedder):
+        # LangChain refuses a stream without any piece.
+        for text in quotations(evidence_of(messages), self.embedder) or [""]:
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 

@@ -129,14 +129,18 @@ else:
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) & ~os.O_ASYNC)
 
     def _used_mb() -> float:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+        """Return the memory in use; not getrusage's peak, which a child inherits on Linux."""
+        return _status_mb("VmRSS:")
 
     def _address_space_mb() -> float:
-        """Return the most address space used so far, 0 where the system does not tell."""
+        """Return the most address space used so far."""
+        return _status_mb("VmPeak:")
+
+    def _status_mb(field: str) -> float:
+        """Return a size from the kernel's account of this process, 0 where there is none."""
         try:
             status = Path("/proc/self/status").read_text("ascii", errors="replace")
         except OSError:
             return 0.0
-        sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmPeak:")]
+        sizes = [line.split()[1] for line in status.splitlines() if line.startswith(field)]
         return int(sizes[0]) / 1024 if sizes else 0.0
