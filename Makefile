@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format crash bench wheel clean
+.PHONY: help install run demo test lint format readme crash bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ lint: $(READY) ## ruff and mypy, as CI runs them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+readme: $(READY) ## write the generated parts of the README anew
+	UPDATE_README=1 $(BIN)/pytest -q tests/test_readme.py
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff format .

@@ -63,6 +63,7 @@ class Assistant:
         self._engine = engine
         self._passed_over = ""
         self._store: Store | None = None
+        self._searcher: Searcher | None = None
         self._conversations: ConversationStore | None = None
         self._lock = threading.RLock()
 
@@ -238,7 +239,7 @@ class Assistant:
             for part in (self._engine, self._store, self._conversations):
                 if part is not None and hasattr(part, "close"):
                     part.close()
-            self._store = self._conversations = None
+            self._store = self._searcher = self._conversations = None
 
     def __enter__(self) -> Assistant:
         return self
@@ -276,9 +277,13 @@ class Assistant:
 
     def _search(self, query: str, principal: Principal, k: int) -> Found:
         query = validated(query, self.settings.max_question_chars)
-        return Searcher(self._open_store(), self._embedder, self.settings).search(
-            query, principal, k
-        )
+        return self._open_searcher().search(query, principal, k)
+
+    def _open_searcher(self) -> Searcher:
+        with self._lock:
+            if self._searcher is None:
+                self._searcher = Searcher(self._open_store(), self._embedder, self.settings)
+            return self._searcher
 
     def _answerer(self) -> Answerer:
         return Answerer(

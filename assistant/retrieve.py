@@ -31,6 +31,32 @@ from assistant.types import Chunk, Document, Hit, Principal
 # Only the rarest terms of a long question carry weight, and each costs a posting list.
 MAX_QUERY_TERMS = 64
 _BACKGROUND = 20
+# Below this many chunks idf says little: one chunk would make every term it holds common.
+_LEAST_CORPUS = 500
+# What a question is no closer to than to a passage that has nothing to do with it; they
+# stand in for the passages that a small index lacks.
+_UNRELATED = (
+    "今天下午有小雨，出门请带伞。",
+    "这家面馆的牛肉面很受欢迎，周末要排队。",
+    "孩子们在操场上踢球，老师在一旁看着。",
+    "火车晚点了二十分钟，站台上挤满了人。",
+    "她把旧书整理好，捐给了社区图书馆。",
+    "山上的枫叶红了，游客比往年多。",
+    "他每天早上跑步五公里，然后去上班。",
+    "院子里的猫生了三只小猫。",
+    "这首曲子是十九世纪写成的。",
+    "码头上的渔船天亮前就出海了。",
+    "Light rain is expected this afternoon; take an umbrella.",
+    "The noodle shop is popular, and people queue at weekends.",
+    "The children play football while the teacher watches.",
+    "The train was twenty minutes late and the platform was crowded.",
+    "She sorted her old books and gave them to the library.",
+    "The maples on the hill have turned red.",
+    "He runs five kilometres every morning before work.",
+    "The cat in the yard had three kittens.",
+    "The piece was written in the nineteenth century.",
+    "The fishing boats leave the harbour before dawn.",
+)
 _COVERAGE_HITS = 5
 
 
@@ -59,6 +85,7 @@ class Searcher:
         self._store = store
         self._embedder = embedder
         self._settings = settings
+        self._unrelated: Vectors | None = None
 
     def search(self, question: str, principal: Principal, k: int) -> Found:
         """Return the ``k`` best hits among what the principal may read."""
@@ -80,18 +107,29 @@ class Searcher:
                 if rowid in found
             ]
         )[:k]
-        signals = gate_signals(query.text, query.idf, hits, sorted(dense.values(), reverse=True))
+        signals = gate_signals(query.text, query.idf, hits, self._background(query, dense))
         return Found(tuple(hits), signals, Gate.load().probability(signals))
 
     def _query(self, question: str) -> _Query:
         wanted = list(dict.fromkeys(terms(question)))
         counts = self._store.catalog.document_frequencies(wanted[: 4 * MAX_QUERY_TERMS])
-        total = max(1, self._store.size)
+        total = max(_LEAST_CORPUS, self._store.size)
         idf = {term: inverse_frequency(counts.get(term, 0), total) for term in wanted}
         rarest = sorted(wanted, key=lambda term: -idf[term])[:MAX_QUERY_TERMS]
         return _Query(
             question, self._embedder.embed_question(question), {t: idf[t] for t in rarest}
         )
+
+    def _background(self, query: _Query, dense: Mapping[int, float]) -> list[float]:
+        """Return the candidates' cosines, best first; a small index's are filled up."""
+        found = sorted(dense.values(), reverse=True)
+        missing = _BACKGROUND - len(found)
+        if missing <= 0:
+            return found
+        if self._unrelated is None:
+            self._unrelated = self._embedder.embed_passages(_UNRELATED)
+        scores = sorted((self._unrelated @ query.vector).tolist(), reverse=True)
+        return sorted(found + scores[:missing], reverse=True)
 
 
 def inverse_frequency(count: int, total: int) -> float:
@@ -152,7 +190,7 @@ def gate_signals(
     return {
         "top_dense": top.dense_score,
         "best_dense": dense[0],
-        "dense_gap": dense[0] - dense[1] if len(dense) > 1 else 0.0,
+        "dense_gap": dense[0] - dense[1],
         "dense_rise": dense[0] - sum(background) / len(background),
         "lexical_share": max(hit.lexical_score for hit in hits) / mass,
         "top_coverage": held[0] / mass,

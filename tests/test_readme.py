@@ -1,0 +1,85 @@
+"""The README is true: its Python runs, its generated parts are today's.
+
+`make readme` writes the generated parts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from assistant import Settings
+from assistant.surfaces.cli import app
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def commands() -> str:
+    """Return a table of the commands, from the command line's own help."""
+    group = typer.main.get_command(app)
+    rows = ["| command | what it does |", "|---|---|"]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        options = [
+            f"`{'`/`'.join(option.opts)}`"
+            for option in command.params
+            if option.param_type_name == "option" and option.name != "help"
+        ]
+        text = (command.help or "").strip().splitlines()[0]
+        rows.append(f"| `assistant {name}` {' '.join(options)} | {text} |")
+    return "\n".join(rows)
+
+
+def settings() -> str:
+    """Return a table of the settings, from the class that reads them."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is not None:
+            default = "the user's data directory" if name == "data_dir" else "the user's cache"
+        else:
+            default = f"`{field.default}`" if field.default not in ("", None, ()) else "–"
+        rows.append(f"| `{name}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+GENERATED = {"cli": commands, "settings": settings}
+
+
+@pytest.mark.parametrize("part", GENERATED)
+def test_the_generated_parts_are_todays(part: str) -> None:
+    text = README.read_text("utf-8")
+    expected = f"<!-- {part} -->\n{GENERATED[part]()}\n<!-- /{part} -->"
+    if os.environ.get("UPDATE_README"):
+        pattern = rf"<!-- {part} -->(?:.*?<!-- /{part} -->)?"
+        text = re.sub(pattern, lambda _: expected, text, count=1, flags=re.DOTALL)
+        README.write_text(text, "utf-8")
+    assert expected in text, "the README is out of date: run `make readme`"
+
+
+def test_the_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "('leave.md',) ()" in printed
+    assert "十五天带薪年假[1]。" in printed
+    assert "sources" in printed
+    assert "answer" in printed
+
+
+def test_the_files_it_names_exist() -> None:
+    for path in re.findall(
+        r"`((?:evals|tests|knowledge|prompts|assistant)/[\w./-]+)`", README.read_text("utf-8")
+    ):
+        assert (README.parent / path).exists(), path
+
+
+def test_every_command_explains_itself() -> None:
+    group = typer.main.get_command(app)
+    for name in group.commands:  # type: ignore[attr-defined]
+        shown = CliRunner().invoke(app, [name, "--help"])
+        assert shown.exit_code == 0
+        assert "Usage" in shown.stdout
