@@ -279,7 +279,9 @@ def _joined(turn: _Turn, checked: Checked) -> str:
     text = " ".join(checked.text.split())
     cited = turn.citations.cite(replace(checked, text=text))
     if not turn.text:
-        foreign = detect_language(text) != turn.language
+        # The text alone does not tell: a Chinese line on hardware is mostly English names.
+        languages = {checked.hit.document.language, detect_language(text)}
+        foreign = turn.language not in languages
         return (reply("foreign", turn.language) + "\n" if foreign else "") + cited
     if turn.engine == "extractive":
         return "\n" + cited

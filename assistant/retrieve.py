@@ -25,7 +25,7 @@ from assistant.index.records import Vectors
 from assistant.index.store import Store
 from assistant.ingest.chunk import indexed_text
 from assistant.settings import Settings
-from assistant.text import detect_language, terms
+from assistant.text import content_terms, detect_language, terms
 from assistant.types import Chunk, Document, Hit, Principal
 
 # Only the rarest terms of a long question carry weight, and each costs a posting list.
@@ -71,11 +71,15 @@ class Found:
 
 @dataclass(frozen=True)
 class _Query:
-    """A question as both legs need it: its vector, and its terms with their idf."""
+    """A question as both legs need it: its vector, and its terms with their idf.
+
+    ``content`` holds those terms that say what the question is about.
+    """
 
     text: str
     vector: Vectors
     idf: Mapping[str, float]
+    content: Mapping[str, float]
 
 
 class Searcher:
@@ -107,7 +111,7 @@ class Searcher:
                 if rowid in found
             ]
         )[:k]
-        signals = gate_signals(query.text, query.idf, hits, self._background(query, dense))
+        signals = gate_signals(query.text, query.content, hits, self._background(query, dense))
         return Found(tuple(hits), signals, Gate.load().probability(signals))
 
     def _query(self, question: str) -> _Query:
@@ -116,8 +120,12 @@ class Searcher:
         total = max(_LEAST_CORPUS, self._store.size)
         idf = {term: inverse_frequency(counts.get(term, 0), total) for term in wanted}
         rarest = sorted(wanted, key=lambda term: -idf[term])[:MAX_QUERY_TERMS]
+        content = [term for term in dict.fromkeys(content_terms(question)) if term in idf]
         return _Query(
-            question, self._embedder.embed_question(question), {t: idf[t] for t in rarest}
+            question,
+            self._embedder.embed_question(question),
+            {term: idf[term] for term in rarest},
+            {term: idf[term] for term in content or rarest},
         )
 
     def _background(self, query: _Query, dense: Mapping[int, float]) -> list[float]:
@@ -176,7 +184,7 @@ def gate_signals(
 
     Args:
         question: as it was searched.
-        idf: the question's terms and their weights.
+        idf: the terms of what the question is about, and their weights.
         hits: best first.
         dense: all candidates' cosines, best first.
     """

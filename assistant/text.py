@@ -21,6 +21,13 @@ _TERM = re.compile(
 _WORD_PART = re.compile(r"[.\-]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
+_ASKING = re.compile(
+    r"请问|我们|咱们|你们|公司的?|是不是|有没有|有哪些|有哪|哪些|哪个|哪种|哪一|哪天|什么时候|什么样|什么|多少|多久|多长|多大"
+    r"|为什么|为何|怎么样|怎么|怎样|如何|能否|是否|可以|应该|需要|分别|[吗呢的了是在有和与几]"
+    r"|\b(?:what|which|who|whom|whose|when|where|why|how|many|much|often|long|is|are|was|were|be|been"
+    r"|do|does|did|can|could|should|would|will|may|must|has|have|had|we|our|us|i|my|you|your|it|its"
+    r"|the|a|an|of|in|on|at|to|for|from|by|with|and|or|as|that|this|there|about|please)\b"
+)
 _CLOSERS = r"”’\"'」』）)】\]》"
 _SENTENCE_END = re.compile(rf"[。！？!?…]+[{_CLOSERS}]*|\n+|\.[{_CLOSERS}]*(?=\s)")
 _ABBREVIATION = re.compile(
@@ -108,6 +115,14 @@ def terms(text: str) -> list[str]:
             found.append(word)
         found.extend(_stem(part) for part in parts if part)
     return found
+
+
+def content_terms(question: str) -> list[str]:
+    """Return the terms of what a question is about, without the words that only ask.
+
+    "我们有哪些GPU？" is about ``gpu``. A question of asking words alone keeps them all.
+    """
+    return terms(_ASKING.sub(" ", fold(question))) or terms(question)
 
 
 def numbers(text: str) -> set[str]:
