@@ -33,7 +33,7 @@ from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
 from assistant.retrieve import Found, Gate
 from assistant.settings import Settings
-from assistant.text import detect_language
+from assistant.text import detect_language, unmarked
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
 
 NEAREST_DOCUMENTS = 3
@@ -202,7 +202,7 @@ class Answerer:
             if isinstance(piece, AIMessageChunk) and piece.usage_metadata:
                 used = piece.usage_metadata
                 turn.usage = Usage(used["input_tokens"], used["output_tokens"])
-            turn.cut_off = piece.response_metadata.get("finish_reason") == "length"
+            turn.cut_off |= piece.response_metadata.get("finish_reason") == "length"
             yield str(piece.text)
 
     def _fit(self, engine: BaseChatModel, prompt: Prompt, hits: Sequence[Hit]) -> list[Hit]:
@@ -221,7 +221,7 @@ class Answerer:
         if not count:
             return turn.add(reply("nothing", turn.language))
         titles = list(dict.fromkeys(hit.document.title for hit in hits))[:NEAREST_DOCUMENTS]
-        listed = "\n".join(f"- {title}" for title in titles)
+        listed = "\n".join(f"- {unmarked(title)}" for title in titles)
         searched = reply("searched", turn.language, count=count)
         space = "" if turn.language == "zh" else " "
         parts = [

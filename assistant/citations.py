@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.ingest.chunk import indexed_text
-from assistant.text import detect_language, is_cjk, numbers, sentence_spans, sentences, terms
+from assistant.text import (
+    addresses_model,
+    detect_language,
+    is_cjk,
+    numbers,
+    sentence_spans,
+    sentences,
+    terms,
+    unmarked,
+)
 from assistant.types import Citation, Hit
 
 # A sentence whose terms the passage holds to this share is supported by them alone;
@@ -60,12 +69,12 @@ class Checker:
         one, is re-cited when another passage supports it. A repetition is dropped.
         """
         cited = [n for match in _MARKER.finditer(sentence) for n in _numbers(match)]
-        text = _LIST_SIGN.sub("", _MARKER.sub("", sentence)).strip()
+        text = unmarked(_LIST_SIGN.sub("", _MARKER.sub("", sentence))).strip()
         key = "".join(terms(text))
         # Neither a question nor a path of headings states anything.
         if not key or key in self._said or text.endswith(("？", "?")) or " > " in text:
             return None
-        if set(terms(text)) <= self._question:
+        if addresses_model(text) or set(terms(text)) <= self._question:
             return None
         order = [n - 1 for n in cited if 1 <= n <= len(self._hits)]
         order += [i for i in range(len(self._hits)) if i not in order]

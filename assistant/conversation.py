@@ -19,7 +19,7 @@ from typing import Any
 from assistant.errors import NotFoundError
 from assistant.index.database import connect, transaction, translated_errors
 from assistant.text import detect_language
-from assistant.types import Answer, Citation, Conversation, Message, Verdict
+from assistant.types import Answer, Citation, Conversation, Message, Principal, Verdict
 
 CONVERSATIONS_FILE = "conversations.sqlite"
 TITLE_CHARS = 60
@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
     role TEXT NOT NULL, text TEXT NOT NULL, at TEXT NOT NULL,
-    answer_id TEXT NOT NULL, refused INTEGER NOT NULL, citations TEXT NOT NULL
+    answer_id TEXT NOT NULL, refused INTEGER NOT NULL, citations TEXT NOT NULL,
+    groups TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS message_conversation ON messages (conversation_id);
 CREATE INDEX IF NOT EXISTS message_answer ON messages (answer_id);
@@ -44,8 +45,8 @@ CREATE TABLE IF NOT EXISTS feedback (
 
 # Words that point back into the conversation, and openings that leave the subject out.
 _POINTS_BACK = re.compile(
-    r"它|他们|她|这个|那个|这些|那些|这种|那种|其中|上面|上述|刚才|前者|后者|前面|同样|继续|展开|详细说"
-    r"|\b(?:it|its|they|them|their|this|that|these|those|he|she|his|her|former|latter|above)\b",
+    r"(?<!其)它|他们|她|这个|那个|这些|那些|这种|那种|其中|上面|上述|刚才|前者|后者|前面|同样|继续|展开|详细说"
+    r"|\b(?:it|its|they|them|their|this|these|those|he|she|his|her|former|latter|above)\b",
     re.IGNORECASE,
 )
 _ELLIPSIS = re.compile(
@@ -53,7 +54,7 @@ _ELLIPSIS = re.compile(
     r"|^(?:and|but|so|then|what about|how about|why|why not|more|go on|yes|ok|okay)\b",
     re.IGNORECASE,
 )
-_SHORT = {"zh": 8, "en": 14}
+_SHORT = {"zh": 5, "en": 10}
 _LONG = 80
 
 
@@ -92,21 +93,28 @@ class ConversationStore:
             self._db = connect(path)
             self._db.executescript(_SCHEMA)
 
-    def history(self, conversation_id: str, user_id: str) -> tuple[Message, ...]:
-        """Return the messages of a conversation, oldest first."""
+    def history(self, conversation_id: str, principal: Principal) -> tuple[Message, ...]:
+        """Return the messages of a conversation, oldest first.
+
+        What was asked with groups that the principal no longer holds is left out: the
+        answer may quote what they may not read any more.
+        """
         with self._lock:
-            self._own(conversation_id, user_id)
+            self._own(conversation_id, principal.user_id)
             rows = self._db.execute(
                 "SELECT * FROM messages WHERE conversation_id = ? ORDER BY id", (conversation_id,)
             ).fetchall()
-        return tuple(_message(row) for row in rows)
+        return tuple(
+            _message(row) for row in rows if set(json.loads(row["groups"])) <= principal.groups
+        )
 
-    def append(self, user_id: str, question: str, answer: Answer) -> None:
+    def append(self, principal: Principal, question: str, answer: Answer) -> None:
         """Add a question and its answer; the first pair opens the conversation."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         cited = json.dumps([asdict(c) for c in answer.citations], ensure_ascii=False)
+        groups = json.dumps(sorted(principal.groups), ensure_ascii=False)
         exchange = [
-            (answer.conversation_id, "user", question, now, "", 0, "[]"),
+            (answer.conversation_id, "user", question, now, "", 0, "[]", groups),
             (
                 answer.conversation_id,
                 "assistant",
@@ -115,15 +123,16 @@ class ConversationStore:
                 answer.answer_id,
                 answer.refused,
                 cited,
+                groups,
             ),
         ]
         with self._lock, transaction(self._db, self._path) as db:
             db.execute(
                 "INSERT INTO conversations VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
-                (answer.conversation_id, user_id, question.strip()[:TITLE_CHARS], now),
+                (answer.conversation_id, principal.user_id, question.strip()[:TITLE_CHARS], now),
             )
-            db.executemany("INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", exchange)
+            db.executemany("INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", exchange)
 
     def list(self, user_id: str) -> list[Conversation]:
         """Return a user's conversations without their messages, latest first."""
@@ -135,11 +144,11 @@ class ConversationStore:
             ).fetchall()
         return [_conversation(row, ()) for row in rows]
 
-    def get(self, conversation_id: str, user_id: str) -> Conversation:
+    def get(self, conversation_id: str, principal: Principal) -> Conversation:
         """Return a conversation with its messages."""
         with self._lock:
-            row = self._own(conversation_id, user_id)
-            return _conversation(row, self.history(conversation_id, user_id))
+            row = self._own(conversation_id, principal.user_id)
+            return _conversation(row, self.history(conversation_id, principal))
 
     def rename(self, conversation_id: str, user_id: str, title: str) -> None:
         """Give a conversation another title."""

@@ -25,7 +25,6 @@ from assistant.retrieve import Found, HitRetriever, Searcher
 from assistant.settings import Settings
 from assistant.types import (
     EVERYONE,
-    EVERYONE_GROUP,
     Answer,
     AnswerEvent,
     Conversation,
@@ -61,6 +60,7 @@ class Assistant:
         self.settings = settings or Settings()
         self._embedder = adapt_embeddings(embedder) if embedder else load_embedder(self.settings)
         self._engine = engine
+        self._given_engine = engine
         self._passed_over = ""
         self._store: Store | None = None
         self._searcher: Searcher | None = None
@@ -72,13 +72,14 @@ class Assistant:
     def ingest(
         self,
         *sources: str | Path,
-        groups: Sequence[str] = (EVERYONE_GROUP,),
+        groups: Sequence[str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> IngestReport:
         """Take in files and folders; the same content again is a no-op.
 
         A bad file never stops the others: it is named in the report with its reason. A
-        file that vanished from a folder ingested before is removed.
+        file that vanished from a folder ingested before is removed. Without ``groups`` a
+        known document keeps its readers, and a new one is for everyone.
 
         Raises:
             SourceError: a source named here does not exist or is not allowed.
@@ -159,14 +160,12 @@ class Assistant:
         """
         question = validated(question, self.settings.max_question_chars)
         conversations = self._open_conversations()
-        history = (
-            conversations.history(conversation_id, principal.user_id) if conversation_id else ()
-        )
+        history = conversations.history(conversation_id, principal) if conversation_id else ()
         for event in self._answerer().stream(
             question, history, principal, conversation_id or new_id()
         ):
             if event.answer:
-                conversations.append(principal.user_id, question, event.answer)
+                conversations.append(principal, question, event.answer)
             yield event
 
     def feedback(
@@ -193,7 +192,7 @@ class Assistant:
 
     def conversation(self, conversation_id: str, principal: Principal = EVERYONE) -> Conversation:
         """Return one of the principal's conversations with its messages and citations."""
-        return self._open_conversations().get(conversation_id, principal.user_id)
+        return self._open_conversations().get(conversation_id, principal)
 
     def rename_conversation(
         self, conversation_id: str, title: str, principal: Principal = EVERYONE
@@ -240,6 +239,7 @@ class Assistant:
                 if part is not None and hasattr(part, "close"):
                     part.close()
             self._store = self._searcher = self._conversations = None
+            self._engine = self._given_engine
 
     def __enter__(self) -> Assistant:
         return self

@@ -6,7 +6,6 @@ worded here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assistant.errors import ConfigurationError
 from assistant.settings import data_folder
+from assistant.text import unmarked
 from assistant.types import Hit, Language
 
 PromptName = Literal["answer", "answer_completion", "condense"]
@@ -103,7 +103,7 @@ def number_passages(hits: Sequence[Hit], *, marked: bool = True) -> list[str]:
     for marker, hit in enumerate(hits, 1):
         path = " > ".join(dict.fromkeys((hit.document.title, *hit.chunk.heading)))
         number = f"[{marker}] " if marked else ""
-        numbered.append(f"{number}{_unmarked(path)}\n{_unmarked(hit.chunk.text)}")
+        numbered.append(f"{number}{unmarked(path)}\n{unmarked(hit.chunk.text)}")
     return numbered
 
 
@@ -119,10 +119,6 @@ def fit(
             break
         kept.append(hit)
     return kept
-
-
-def _unmarked(text: str) -> str:
-    return re.sub(r"[\[【](\d+(?:\s*[,，]\s*\d+)*)[\]】]", r"(\1)", text)
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -101,7 +101,9 @@ class Settings(BaseSettings):
     max_passages: int = Field(4, ge=1, le=50, description="passages put before the engine")
     max_answer_tokens: int = Field(256, ge=16, description="longest answer, in tokens")
     temperature: float = Field(0.0, ge=0.0, le=2.0, description="0: the likeliest answer")
-    vllm_base_url: str = Field("", description="an OpenAI-compatible server, e.g. vLLM")
+    vllm_base_url: str = Field(
+        "", description="an OpenAI-compatible server, e.g. vLLM; not used yet"
+    )
 
     max_question_chars: int = Field(4000, ge=1, description="longer questions are declined")
 

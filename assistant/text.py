@@ -19,8 +19,16 @@ _TERM = re.compile(
     rf"(?P<cjk>[{_CJK}]+)|(?P<word>(?:(?![{_CJK}])\w)+(?:[.\-](?:(?![{_CJK}])\w)+)*)"
 )
 _WORD_PART = re.compile(r"[.\-]")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*[百千万亿%]*|[零〇一二两三四五六七八九十百千万亿]{2,}")
+_BRACKETED_NUMBER = re.compile(r"[\[【](\d+(?:\s*[,，]\s*\d+)*)[\]】]")
 
+_ADDRESSES_THE_MODEL = re.compile(
+    r"(?:忽略|无视|忘记|不要理会).{0,12}(?:指令|指示|提示|规则|要求|内容)"
+    r"|(?:ignore|disregard|forget|override).{0,40}(?:instruction|prompt|rule|context|above)"
+    r"|system prompt|系统提示词?|you are now|你现在是|你必须回答|as an ai\b"
+    r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]",
+    re.IGNORECASE | re.DOTALL,
+)
 _ASKING = re.compile(
     r"请问|我们|咱们|你们|公司的?|是不是|有没有|有哪些|有哪|哪些|哪个|哪种|哪一|哪天|什么时候|什么样|什么|多少|多久|多长|多大"
     r"|为什么|为何|怎么样|怎么|怎样|如何|能否|是否|可以|应该|需要|分别|[吗呢的了是在有和与几]"
@@ -126,11 +134,22 @@ def content_terms(question: str) -> list[str]:
 
 
 def numbers(text: str) -> set[str]:
-    """Return the numbers of ``text`` as written, without thousands separators."""
-    return {
-        re.sub(r",(?=\d{3}\b)", "", match)
-        for match in _NUMBER.findall(unicodedata.normalize("NFKC", text))
-    }
+    """Return the numbers of ``text`` with their magnitude, without thousands separators.
+
+    Chinese numerals of two or more characters count: 十五 is not 二十五, 3万 not 3亿.
+    """
+    found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
+    return {re.sub(r",(?=\d{3})", "", match) for match in found}
+
+
+def unmarked(text: str) -> str:
+    """Return ``text`` with round brackets where ``[1]`` would read as a citation."""
+    return _BRACKETED_NUMBER.sub(r"(\1)", text)
+
+
+def addresses_model(sentence: str) -> bool:
+    """Tell whether a sentence tries to steer a model: such text is never an answer."""
+    return bool(_ADDRESSES_THE_MODEL.search(sentence))
 
 
 @lru_cache(maxsize=65536)

@@ -15,8 +15,9 @@ from assistant.conversation import (
     needs_context,
 )
 from assistant.errors import NotFoundError
-from assistant.types import Answer, Citation, Message
+from assistant.types import Answer, Citation, Message, Principal
 
+LIN, WU = Principal("lin"), Principal("wu")
 CITATION = Citation(1, "d.1.0", "d", "手册", "手册.pdf", ("休假",), 3, "page", "年假十五天。")
 
 
@@ -36,9 +37,9 @@ def said(*questions: str) -> list[Message]:
 
 
 def test_a_conversation_comes_back_with_its_citations(store: ConversationStore) -> None:
-    store.append("lin", "年假几天？", answer())
-    store.append("lin", "婚假呢？", answer(answer_id="a2"))
-    kept = store.get("c1", "lin")
+    store.append(LIN, "年假几天？", answer())
+    store.append(LIN, "婚假呢？", answer(answer_id="a2"))
+    kept = store.get("c1", LIN)
     assert kept.title == "年假几天？"
     assert [m.role for m in kept.messages] == ["user", "assistant"] * 2
     assert kept.messages[1].citations == (CITATION,)
@@ -46,10 +47,10 @@ def test_a_conversation_comes_back_with_its_citations(store: ConversationStore) 
 
 
 def test_somebody_elses_conversation_does_not_exist(store: ConversationStore) -> None:
-    store.append("lin", "年假几天？", answer())
+    store.append(LIN, "年假几天？", answer())
     for attempt in (
-        lambda: store.get("c1", "wu"),
-        lambda: store.history("c1", "wu"),
+        lambda: store.get("c1", WU),
+        lambda: store.history("c1", WU),
         lambda: store.delete("c1", "wu"),
         lambda: store.rename("c1", "wu", "我的"),
         lambda: store.feedback("a1", "wu", "up", ""),
@@ -57,20 +58,26 @@ def test_somebody_elses_conversation_does_not_exist(store: ConversationStore) ->
         with pytest.raises(NotFoundError):
             attempt()
     assert store.list("wu") == []
-    assert len(store.get("c1", "lin").messages) == 2
+    assert len(store.get("c1", LIN).messages) == 2
 
 
 def test_a_conversation_can_be_renamed_and_deleted(store: ConversationStore) -> None:
-    store.append("lin", "年假几天？", answer())
+    store.append(LIN, "年假几天？", answer())
     store.rename("c1", "lin", "休假")
-    assert store.get("c1", "lin").title == "休假"
+    assert store.get("c1", LIN).title == "休假"
     store.delete("c1", "lin")
     with pytest.raises(NotFoundError):
-        store.get("c1", "lin")
+        store.get("c1", LIN)
+
+
+def test_what_was_asked_with_a_lost_group_is_hidden(store: ConversationStore) -> None:
+    store.append(Principal("lin", ["finance"]), "预算是多少？", answer())
+    assert store.get("c1", LIN).messages == ()
+    assert len(store.history("c1", Principal("lin", ["finance", "hr"]))) == 2
 
 
 def test_feedback_can_be_changed(store: ConversationStore) -> None:
-    store.append("lin", "年假几天？", answer())
+    store.append(LIN, "年假几天？", answer())
     store.feedback("a1", "lin", "up", "")
     store.feedback("a1", "lin", "down", "不对")
     rows = store._db.execute("SELECT verdict, comment FROM feedback").fetchall()
@@ -79,10 +86,10 @@ def test_feedback_can_be_changed(store: ConversationStore) -> None:
 
 def test_conversations_survive_a_restart(tmp_path: Path) -> None:
     first = ConversationStore(tmp_path)
-    first.append("lin", "年假几天？", answer())
+    first.append(LIN, "年假几天？", answer())
     first.close()
     again = ConversationStore(tmp_path)
-    assert len(again.get("c1", "lin").messages) == 2
+    assert len(again.get("c1", LIN).messages) == 2
     again.close()
 
 
@@ -113,8 +120,8 @@ def test_a_follow_up_is_completed_by_the_last_complete_question() -> None:
 
 
 def test_exports_hold_the_sources(store: ConversationStore) -> None:
-    store.append("lin", "年假几天？", answer())
-    kept = store.get("c1", "lin")
+    store.append(LIN, "年假几天？", answer())
+    kept = store.get("c1", LIN)
     markdown = export_markdown(kept)
     assert "[1] 《手册》 · 休假 · 第3页 · 手册.pdf" in markdown
     assert "> 年假十五天。" in markdown

@@ -130,6 +130,33 @@ def test_the_callers_groups_restrict_and_a_document_may_only_narrow_them(
     assert titles(assistant) == {"休假制度", "Pump catalogue", "预算"}
 
 
+def test_ingesting_the_parent_folder_does_not_widen_who_may_read(
+    assistant: Assistant, papers: Path
+) -> None:
+    assistant.ingest(papers / "leave.md", groups=["hr"])
+    report = assistant.ingest(papers.parent)
+    assert "休假制度" not in titles(assistant, Principal("lin"))
+    assert len(report.unchanged) == 1
+    assert assistant.ingest(papers.parent).updated == ()
+    assert assistant.ingest(papers / "leave.md", groups=["everyone"]).updated
+
+
+def test_a_name_that_is_no_text_is_quarantined(assistant: Assistant, papers: Path) -> None:
+    with open(os.fsencode(papers) + b"/\xb2\xe2.txt", "wb") as file:
+        file.write("内容".encode())
+    report = assistant.ingest(papers)
+    assert "Rename it" in report.quarantined[0].reason
+    assert len(report.added) == 3
+
+
+def test_quarantine_of_a_file_that_is_gone_is_cleared(assistant: Assistant, papers: Path) -> None:
+    (papers / "never.txt").touch()
+    assistant.ingest(papers)
+    (papers / "never.txt").unlink()
+    assistant.ingest(papers)
+    assert assistant.quarantined() == []
+
+
 def test_a_document_nobody_could_read_is_quarantined(assistant: Assistant, papers: Path) -> None:
     report = assistant.ingest(papers, groups=["hr"])
     assert [Path(q.source).name for q in report.quarantined] == ["budget.md"]

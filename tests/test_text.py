@@ -69,4 +69,5 @@ def test_fold_is_idempotent_on_terms(text: str) -> None:
 
 
 def test_numbers_ignore_thousands_separators_and_width() -> None:
-    assert numbers("共1,200,000元，增长３.5％，2026-11") == {"1200000", "3.5", "2026", "11"}
+    assert numbers("共1,200,000元，增长３.5％，2026-11") == {"1200000", "3.5%", "2026", "11"}
+    assert numbers("年假十五天，3万元") == {"十五", "3万"}

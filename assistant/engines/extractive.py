@@ -23,7 +23,7 @@ from pydantic import ConfigDict
 from assistant.embed import Embedder
 from assistant.engines.base import Engine, Evidence, evidence_of
 from assistant.settings import Settings
-from assistant.text import detect_language, sentences, terms
+from assistant.text import addresses_model, detect_language, sentences, terms, unmarked
 
 # Chosen on questions about knowledge/, CMRC and DRCD; see evals/LOG.md.
 MOST_SENTENCES = 4
@@ -36,13 +36,6 @@ _RANK_PENALTY = 0.01
 _NUMBER_BONUS = 0.10
 _LIST_BONUS = 0.15
 
-_ADDRESSES_THE_MODEL = re.compile(
-    r"(?:忽略|无视|忘记|不要理会).{0,12}(?:指令|指示|提示|规则|要求|内容)"
-    r"|(?:ignore|disregard|forget|override).{0,40}(?:instruction|prompt|rule|context|above)"
-    r"|system prompt|系统提示词?|you are now|你现在是|你必须回答|as an ai\b"
-    r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]",
-    re.IGNORECASE | re.DOTALL,
-)
 # What a question asks for, and what a sentence must hold to give it.
 _ASKS_A_NUMBER = re.compile(
     r"多少|几(?!乎)|何时|什么时候|哪[天年月]|日期|占比|比例|多久|多长|率"
@@ -118,7 +111,7 @@ def quotations(evidence: Evidence, embedder: Embedder | None) -> list[str]:
         if len(chosen) == MOST_SENTENCES:
             break
     ordered = sorted(chosen, key=lambda i: (-scores[_first(candidates, chosen, i)], i))
-    return [f"{candidates[i].text}[{candidates[i].marker}]\n" for i in ordered]
+    return [f"{unmarked(candidates[i].text)}[{candidates[i].marker}]\n" for i in ordered]
 
 
 def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) -> int:
@@ -132,9 +125,7 @@ def _candidates(evidence: Evidence) -> list[_Candidate]:
         usable = [
             s
             for s in sentences(passage.text)
-            if len(terms(s)) > 2
-            and not _ADDRESSES_THE_MODEL.search(s)
-            and not s.endswith(("？", "?"))
+            if len(terms(s)) > 2 and not addresses_model(s) and not s.endswith(("？", "?"))
         ]
         context = " > ".join((passage.title, *passage.heading))
         found += [

@@ -142,6 +142,10 @@ class Catalog:
         rows = self._db.execute("SELECT source, reason FROM quarantine ORDER BY source")
         return [Quarantined(row["source"], row["reason"]) for row in rows]
 
+    def quarantined_paths(self) -> list[str]:
+        """Return the paths of those sources."""
+        return [row[0] for row in self._db.execute("SELECT path FROM quarantine")]
+
     def chunk_count(self, audiences: Sequence[int]) -> int:
         """Return how many chunks are visible in the audiences."""
         row = self._db.execute(

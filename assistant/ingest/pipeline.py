@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import time
@@ -41,6 +42,8 @@ from assistant.types import (
     Progress,
     Quarantined,
 )
+
+logger = logging.getLogger(__name__)
 
 NEAR_DUPLICATE = 0.9
 TITLE_CHARS = 40
@@ -109,12 +112,15 @@ class Pipeline:
     def run(
         self,
         sources: Sequence[str | Path],
-        groups: Sequence[str] = (EVERYONE_GROUP,),
+        groups: Sequence[str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> IngestReport:
-        """Take the sources in, remove documents whose file vanished from a folder among them."""
+        """Take the sources in, remove documents whose file vanished from a folder among them.
+
+        Without ``groups`` a known document keeps its readers and a new one is for everyone.
+        """
         began = time.monotonic()
-        if isinstance(groups, str) or not groups:
+        if isinstance(groups, str) or (groups is not None and not groups):
             raise SourceError("`groups` is a list of one or more group names, e.g. ['finance'].")
         tell = progress or (lambda _: None)
         tally = _Tally()
@@ -129,7 +135,7 @@ class Pipeline:
                     (tally.updated if draft.document_id in known else tally.added).append(
                         draft.source
                     )
-        self._forget(vanished, known, tally)
+        self._forget(vanished, tally)
         tell(Progress("done", len(files), len(files)))
         return tally.report(time.monotonic() - began)
 
@@ -148,13 +154,14 @@ class Pipeline:
         """Return the files named or found, and the ids of documents whose file is gone."""
         files: dict[Path, _File] = {}
         folders: list[Path] = []
+        closed: list[Path] = []
         for source in sources:
             path = Path(source).expanduser()
             resolved = path.resolve()
             self._check_allowed(resolved, str(source))
             if resolved.is_dir():
                 folders.append(resolved)
-                for file in _walk(path):
+                for file in _walk(path, closed):
                     files.setdefault(file.path, file)
             elif resolved.exists():
                 files.setdefault(resolved, _described([(str(source), resolved)], path.parent)[0])
@@ -163,8 +170,11 @@ class Pipeline:
         vanished = {
             document
             for document, (_, stored) in self._store.catalog.states().items()
-            if Path(stored) not in files and any(f in Path(stored).parents for f in folders)
+            if Path(stored) not in files
+            and any(f in Path(stored).parents for f in folders)
+            and not any(f in Path(stored).parents for f in closed)
         }
+        self._forget_quarantine(folders, closed, {_readable(path) for path in files})
         return list(files.values()), vanished
 
     def _check_allowed(self, path: Path, source: str) -> None:
@@ -175,13 +185,22 @@ class Pipeline:
                 f"({', '.join(map(str, allowed))}). Move it there, or extend `allowed_folders`."
             )
 
-    def _forget(self, vanished: set[str], known: dict[str, tuple[str, str]], tally: _Tally) -> None:
+    def _forget_quarantine(
+        self, folders: Sequence[Path], closed: Sequence[Path], found: set[str]
+    ) -> None:
+        """Clear what was noted of files that are gone."""
+        catalog = self._store.catalog
+        for name in catalog.quarantined_paths():
+            parents = Path(name).parents
+            gone = any(f in parents for f in folders) and not any(f in parents for f in closed)
+            if gone and name not in found:
+                catalog.set_quarantine(name, None)
+
+    def _forget(self, vanished: set[str], tally: _Tally) -> None:
         if not vanished:
             return
         names = {s[0]: s[1] for s in self._store.catalog.signatures()}
         self._store.replace([], retire=sorted(vanished))
-        for document in vanished:
-            self._store.catalog.set_quarantine(known[document][1], None)
         tally.removed.extend(sorted(names[document] for document in vanished))
 
     # -- drafting ---------------------------------------------------------------------------
@@ -190,7 +209,7 @@ class Pipeline:
         self,
         files: Sequence[_File],
         known: dict[str, tuple[str, str]],
-        groups: Sequence[str],
+        groups: Sequence[str] | None,
         parser: IsolatedParser,
         duplicates: _Duplicates,
         tally: _Tally,
@@ -198,6 +217,7 @@ class Pipeline:
     ) -> Iterator[Draft]:
         """Yield a draft without vectors for each new or changed file; quarantine the bad ones."""
         catalog = self._store.catalog
+        readers = {d.id: d.groups for d in catalog.documents(catalog.audiences())}
         for done, file in enumerate(files):
             tell(Progress("read", done, len(files), file.source))
             try:
@@ -206,20 +226,27 @@ class Pipeline:
                 # The real path: a link inside an allowed folder may lead out of it.
                 self._check_allowed(file.path, file.source)
                 check_size(file.path, self._settings)
-                content_hash = _content_hash(file, groups)
-                if known.get(file.document_id, ("", ""))[0] == content_hash:
+                given = groups or readers.get(file.document_id, (EVERYONE_GROUP,))
+                content_hash = _content_hash(file, given)
+                # A document that narrowed its readers itself was given to everyone.
+                same = (
+                    {content_hash}
+                    if groups
+                    else {content_hash, _content_hash(file, (EVERYONE_GROUP,))}
+                )
+                if known.get(file.document_id, ("", ""))[0] in same:
                     tally.unchanged.append(file.source)
                     continue
-                draft = self._draft(file, groups, parser, content_hash)
+                draft = self._draft(file, given, parser, content_hash)
             except (SourceError, OSError) as error:
                 reason = str(error) or type(error).__name__
                 if file.document_id in known:
                     reason += " Its earlier version stays in the index."
                 entry = Quarantined(file.source, reason)
-                catalog.set_quarantine(str(file.path), entry)
+                catalog.set_quarantine(_readable(file.path), entry)
                 tally.quarantined.append(entry)
                 continue
-            catalog.set_quarantine(str(file.path), None)
+            catalog.set_quarantine(_readable(file.path), None)
             tally.duplicates.extend(duplicates.check(draft))
             yield draft
 
@@ -291,9 +318,17 @@ class _Duplicates:
         return found
 
 
-def _walk(folder: Path) -> Iterator[_File]:
-    """Yield the files below a folder in a fixed order, hidden ones and lock files left out."""
-    for directory, names, files in os.walk(folder):
+def _walk(folder: Path, closed: list[Path]) -> Iterator[_File]:
+    """Yield the files below a folder in a fixed order, hidden ones and lock files left out.
+
+    Folders that cannot be read are added to ``closed``: what is in them is not gone.
+    """
+
+    def note(error: OSError) -> None:
+        logger.warning("%s cannot be read (%s); its documents stay", error.filename, error)
+        closed.append(Path(error.filename).resolve())
+
+    for directory, names, files in os.walk(folder, onerror=note):
         names[:] = sorted(name for name in names if not name.startswith("."))
         here = Path(directory)
         paths = [
@@ -306,13 +341,23 @@ def _walk(folder: Path) -> Iterator[_File]:
 
 def _described(named: Sequence[tuple[str, Path]], folder: Path) -> list[_File]:
     """Join files of one folder with what its manifest says of them."""
+    problem, manifest = "", {}
     try:
         manifest = read_manifest(folder)
     except SourceError as error:
-        return [_File(source, path, Metadata(), str(error)) for source, path in named]
-    return [
-        _File(source, path, manifest.get(Path(source).name, Metadata())) for source, path in named
-    ]
+        problem = str(error)
+    files = []
+    for source, path in named:
+        said = manifest.get(Path(source).name, Metadata())
+        name = _readable(Path(source))
+        garbled = "" if name == source else "Its name is not valid text. Rename it."
+        files.append(_File(name, path, said, problem or garbled))
+    return files
+
+
+def _readable(path: Path) -> str:
+    """Return a path as text that can be stored; bytes that are no text are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _content_hash(file: _File, groups: Sequence[str]) -> str:

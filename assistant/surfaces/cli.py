@@ -140,13 +140,13 @@ def ingest(
     sources: Annotated[list[Path], typer.Argument(help="Files and folders.")],
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", "-g", help="Who may read them; default: everyone."),
+        typer.Option("--group", "-g", help="Who may read them; default: as before, or everyone."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take documents in; run it again after they changed."""
     with _assistant() as assistant, _progress(quiet=as_json) as tell:
-        report = assistant.ingest(*sources, groups=group or ("everyone",), progress=tell)
+        report = assistant.ingest(*sources, groups=group, progress=tell)
     if as_json:
         _print_json(asdict(report))
     else:
@@ -224,13 +224,14 @@ def reindex() -> None:
 def conversations(
     conversation_id: Annotated[str | None, typer.Argument(help="Show this one.")] = None,
     user: User = "anonymous",
+    group: Groups = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List your conversations, or export one as Markdown or JSON."""
     from assistant.conversation import export_json, export_markdown
 
-    principal = _principal(user, None)
+    principal = _principal(user, group)
     with _assistant() as assistant:
         if conversation_id is None:
             listed = assistant.conversations(principal)
