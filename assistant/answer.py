@@ -25,6 +25,7 @@ from assistant.engines.base import (
     context_tokens,
     count_tokens,
     engine_name,
+    failures_named,
     prompt_form,
 )
 from assistant.engines.extractive import ExtractiveEngine
@@ -148,7 +149,8 @@ class Answerer:
             return complete(question, history)
         said = "\n".join(f"{m.role}: {m.text[:400]}" for m in history[-6:])
         messages = load_prompt("condense").messages(language, history=said, question=question)
-        rewritten = clean_text(str(engine.invoke(messages).text))
+        with failures_named(engine):
+            rewritten = clean_text(str(engine.invoke(messages).text))
         usable = rewritten and len(rewritten) <= self._settings.max_question_chars
         return rewritten if usable else complete(question, history)
 
@@ -171,8 +173,10 @@ class Answerer:
     ) -> Iterator[AnswerEvent]:
         prompt = load_prompt("answer" if prompt_form(engine) == "chat" else "answer_completion")
         with turn.timed("check"):
-            passages = self._fit(engine, prompt, hits)
+            passages = self._fit(engine, prompt, question, hits)
             checker = Checker(question, passages, self._embedder.embed_passages)
+        if not passages:  # the window is too small for this question
+            return
         messages = _messages(prompt, turn.language, question, passages)
         turn.engine = engine_name(engine)
         for sentence in split_stream(self._generate(turn, engine, messages, prompt.stop)):
@@ -195,7 +199,7 @@ class Answerer:
     ) -> Iterator[str]:
         pieces = engine.stream(messages, stop=list(stop) or None)
         while True:
-            with turn.timed("engine"):
+            with turn.timed("engine"), failures_named(engine):
                 piece = next(pieces, None)
             if piece is None:
                 return
@@ -205,10 +209,12 @@ class Answerer:
             turn.cut_off |= piece.response_metadata.get("finish_reason") == "length"
             yield str(piece.text)
 
-    def _fit(self, engine: BaseChatModel, prompt: Prompt, hits: Sequence[Hit]) -> list[Hit]:
+    def _fit(
+        self, engine: BaseChatModel, prompt: Prompt, question: str, hits: Sequence[Hit]
+    ) -> list[Hit]:
         fixed = sum(
             count_tokens(engine, str(message.content))
-            for message in prompt.messages("zh", passages="", question="")
+            for message in prompt.messages("zh", passages="", question=question)
         )
         budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
         most = self._settings.max_passages if prompt.is_chat else COMPLETION_PASSAGES

@@ -111,22 +111,24 @@ class CitationList:
         self._citations: dict[str, Citation] = {}
 
     def cite(self, checked: Checked) -> str:
-        """Return the sentence with its mark before the full stop, and remember the citation."""
+        """Return the sentence with its mark before the full stop, and remember the citation.
+
+        A passage cited again keeps its mark; its quote then reaches over all that was used.
+        """
         chunk, document = checked.hit.chunk, checked.hit.document
-        citation = self._citations.setdefault(
-            chunk.id,
-            Citation(
-                marker=len(self._citations) + 1,
-                chunk_id=chunk.id,
-                document_id=document.id,
-                title=document.title,
-                source=document.source,
-                heading=chunk.heading,
-                page=chunk.page,
-                page_unit=chunk.page_unit,
-                quote=checked.quote,
-            ),
+        earlier = self._citations.get(chunk.id)
+        citation = Citation(
+            marker=earlier.marker if earlier else len(self._citations) + 1,
+            chunk_id=chunk.id,
+            document_id=document.id,
+            title=document.title,
+            source=document.source,
+            heading=chunk.heading,
+            page=chunk.page,
+            page_unit=chunk.page_unit,
+            quote=_spanned(chunk.text, earlier.quote, checked.quote) if earlier else checked.quote,
         )
+        self._citations[chunk.id] = citation
         text = checked.text
         stop = _TERMINAL.search(text)
         body, end = (text[: stop.start()], stop.group()) if stop else (text, "")
@@ -136,6 +138,13 @@ class CitationList:
     def citations(self) -> tuple[Citation, ...]:
         """Return the citations by marker."""
         return tuple(self._citations.values())
+
+
+def _spanned(text: str, first: str, second: str) -> str:
+    """Return the stretch of ``text`` from the beginning of one quote to the end of the other."""
+    starts = text.index(first), text.index(second)
+    ends = starts[0] + len(first), starts[1] + len(second)
+    return text[min(starts) : max(ends)]
 
 
 def ends_sentence(sentence: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import NotFoundError
-from assistant.index.database import connect, transaction, translated_errors
+from assistant.index.database import connect, make_folder, transaction, translated_errors
 from assistant.text import detect_language
 from assistant.types import Answer, Citation, Conversation, Message, Principal, Verdict
 
@@ -86,7 +86,7 @@ class ConversationStore:
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / CONVERSATIONS_FILE
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(data_dir)
         self._lock = threading.RLock()
         self._path = path
         with translated_errors(path):

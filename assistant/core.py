@@ -21,7 +21,7 @@ from assistant.engines.failover import choose_engine
 from assistant.errors import NotFoundError, QuestionError
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline, ProgressCallback
-from assistant.retrieve import Found, HitRetriever, Searcher
+from assistant.retrieve import Found, Gate, HitRetriever, Searcher
 from assistant.settings import Settings
 from assistant.types import (
     EVERYONE,
@@ -102,7 +102,8 @@ class Assistant:
     def documents(self, principal: Principal = EVERYONE) -> list[Document]:
         """Return the documents that the principal may read, by source."""
         store = self._open_store()
-        return store.catalog.documents(store.audiences(principal))
+        index = store.index
+        return index.catalog.documents(index.audiences(principal))
 
     def quarantined(self) -> list[Quarantined]:
         """Return the sources that could not be taken in when last tried, with the reasons."""
@@ -208,22 +209,32 @@ class Assistant:
 
     def health(self) -> Health:
         """Say what would answer a question now, and what stands in the way of answering well."""
-        store = self._open_store()
+        catalog = self._open_store().index.catalog
+        chunks = catalog.chunk_count(catalog.audiences())
         engine = self._open_engine()
         problems = [self._passed_over] if self._passed_over else []
-        if not store.size:
+        if (
+            not Gate.load().fits(self._embedder.fingerprint)
+            and self.settings.gate_threshold is None
+        ):
+            problems.append(
+                "Whether the documents hold an answer is judged by numbers that were calibrated "
+                "for another embedding model. Set ASSISTANT_GATE_THRESHOLD by trial, or calibrate "
+                "anew with evals/bench/gate.py."
+            )
+        if not chunks:
             problems.append("The index is empty. Run `assistant ingest FOLDER`.")
-        bad = len(store.catalog.quarantined())
+        bad = len(catalog.quarantined())
         if bad:
             problems.append(
                 f"{bad} files could not be taken in. `assistant documents --quarantined` says why."
             )
         return Health(
-            ok=bool(store.size),
+            ok=bool(chunks),
             engine=engine_name(engine),
-            documents=len(store.catalog.states()),
-            chunks=store.size,
-            fingerprint=store.catalog.meta("fingerprint"),
+            documents=len(catalog.states()),
+            chunks=chunks,
+            fingerprint=catalog.meta("fingerprint"),
             problems=tuple(problems),
         )
 
@@ -256,8 +267,9 @@ class Assistant:
                     self.settings.data_dir,
                     self._embedder.fingerprint,
                     self.settings.chroma_url,
-                    check_fingerprint=check_fingerprint,
                 )
+            if check_fingerprint:
+                self._store.check_fingerprint()
             return self._store
 
     def _open_conversations(self) -> ConversationStore:

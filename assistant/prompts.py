@@ -110,12 +110,12 @@ def number_passages(hits: Sequence[Hit], *, marked: bool = True) -> list[str]:
 def fit(
     hits: Sequence[Hit], budget: int, count_tokens: Callable[[str], int], most: int
 ) -> list[Hit]:
-    """Return the first ``most`` hits that together stay within ``budget`` tokens, at least one."""
+    """Return the first ``most`` hits that together stay within ``budget`` tokens; maybe none."""
     kept: list[Hit] = []
     used = 0
     for hit, text in zip(hits[:most], number_passages(hits[:most]), strict=True):
         used += count_tokens(text)
-        if kept and used > budget:
+        if used > budget:
             break
         kept.append(hit)
     return kept

@@ -21,6 +21,7 @@ from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 
 from assistant.embed import Embedder
+from assistant.index.catalog import Catalog
 from assistant.index.records import Vectors
 from assistant.index.store import Store
 from assistant.ingest.chunk import indexed_text
@@ -28,8 +29,11 @@ from assistant.settings import Settings
 from assistant.text import content_terms, detect_language, terms
 from assistant.types import Chunk, Document, Hit, Principal
 
-# Only the rarest terms of a long question carry weight, and each costs a posting list.
+# Only the rarest terms of a long question carry weight, and each costs a posting list:
+# the commonest are left out once the lists are this long together (evals/LOG.md).
 MAX_QUERY_TERMS = 64
+MAX_POSTINGS = 6_000
+_LEAST_TERMS = 3
 _BACKGROUND = 20
 # Below this many chunks idf says little: one chunk would make every term it holds common.
 _LEAST_CORPUS = 500
@@ -93,17 +97,18 @@ class Searcher:
 
     def search(self, question: str, principal: Principal, k: int) -> Found:
         """Return the ``k`` best hits among what the principal may read."""
-        audiences = self._store.audiences(principal)
-        query = self._query(question)
+        index = self._store.index
+        audiences = index.audiences(principal)
+        query = self._query(question, index.catalog)
         limit = max(k, self._settings.candidates)
-        dense = dict(self._store.dense(query.vector, audiences, limit))
-        lexical = dict(self._store.catalog.lexical(list(query.idf), audiences, limit))
-        for rowid, vector in self._store.catalog.vectors(
+        dense = dict(index.dense(query.vector, audiences, limit))
+        lexical = dict(index.catalog.lexical(list(query.idf), audiences, limit))
+        for rowid, vector in index.catalog.vectors(
             [rowid for rowid in lexical if rowid not in dense]
         ).items():
             dense[rowid] = float(vector @ query.vector)
         ranked = fuse(dense, lexical, self._settings.dense_weight)
-        found = self._store.catalog.chunks([rowid for rowid, _ in ranked[: 2 * k]])
+        found = index.catalog.chunks([rowid for rowid, _ in ranked[: 2 * k]])
         hits = _distinct(
             [
                 Hit(*found[rowid], score, dense[rowid], lexical.get(rowid, 0.0))
@@ -114,13 +119,15 @@ class Searcher:
         signals = gate_signals(query.text, query.content, hits, self._background(query, dense))
         return Found(tuple(hits), signals, Gate.load().probability(signals))
 
-    def _query(self, question: str) -> _Query:
+    def _query(self, question: str, catalog: Catalog) -> _Query:
         wanted = list(dict.fromkeys(terms(question)))
-        counts = self._store.catalog.document_frequencies(wanted[: 4 * MAX_QUERY_TERMS])
+        counts = catalog.document_frequencies(wanted[: 4 * MAX_QUERY_TERMS])
         total = max(_LEAST_CORPUS, self._store.size)
         idf = {term: inverse_frequency(counts.get(term, 0), total) for term in wanted}
-        rarest = sorted(wanted, key=lambda term: -idf[term])[:MAX_QUERY_TERMS]
         content = [term for term in dict.fromkeys(content_terms(question)) if term in idf]
+        telling = set(content)
+        order = sorted(wanted, key=lambda term: (term not in telling, -idf[term]))
+        rarest = affordable(order, counts)
         return _Query(
             question,
             self._embedder.embed_question(question),
@@ -138,6 +145,23 @@ class Searcher:
             self._unrelated = self._embedder.embed_passages(_UNRELATED)
         scores = sorted((self._unrelated @ query.vector).tolist(), reverse=True)
         return sorted(found + scores[:missing], reverse=True)
+
+
+def affordable(rarest_first: Sequence[str], counts: Mapping[str, int]) -> list[str]:
+    """Return the terms to search for: from the rarest on, while their postings are few enough.
+
+    Args:
+        rarest_first: terms by falling weight.
+        counts: in how many chunks each term occurs; absent terms occur in none.
+    """
+    chosen: list[str] = []
+    postings = 0
+    for term in rarest_first[:MAX_QUERY_TERMS]:
+        postings += counts.get(term, 0)
+        if postings > MAX_POSTINGS and len(chosen) >= _LEAST_TERMS:
+            break
+        chosen.append(term)
+    return chosen
 
 
 def inverse_frequency(count: int, total: int) -> float:
@@ -221,13 +245,19 @@ class Gate:
     weights: Mapping[str, float]
     bias: float
     threshold: float
+    embedding_model: Mapping[str, str | int]
 
     @staticmethod
     @lru_cache(maxsize=1)
     def load() -> Gate:
         """Return the calibrated gate that ships with the package."""
         values = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
-        return Gate(values["weights"], values["bias"], values["threshold"])
+        names = ("weights", "bias", "threshold", "embedding_model")
+        return Gate(**{name: values[name] for name in names})
+
+    def fits(self, fingerprint: Mapping[str, str | int]) -> bool:
+        """Tell whether the gate was calibrated for an embedding model."""
+        return dict(self.embedding_model) == dict(fingerprint)
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """Return the probability that the documents hold the answer; 0.0 without hits."""

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from assistant import Answer, Assistant, Principal, Settings
 from assistant.engines.base import ScriptedEngine
@@ -238,6 +240,46 @@ def test_any_langchain_chat_model_can_be_dropped_in(settings: Settings, papers: 
         assistant.ingest(papers)
         answer = assistant.ask("员工每年的年假有几天？")
     assert answer.text == "员工每年享有十五天带薪年假[1]。"
+
+
+class Broken(FakeListChatModel):
+    """A model of somebody else's, failing with an exception of its own."""
+
+    def _stream(self, *_: object, **__: object) -> Iterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk(content="员工"))
+        raise TimeoutError("the server went away")
+
+
+def test_a_foreign_models_failure_is_an_engine_error(settings: Settings, papers: Path) -> None:
+    model = Broken(responses=[""])
+    with Assistant(settings.model_copy(update={"gate_threshold": 0.0}), engine=model) as assistant:
+        assistant.ingest(papers)
+        with pytest.raises(EngineError, match="the server went away"):
+            assistant.ask("员工每年的年假有几天？")
+
+
+def test_a_question_too_long_for_the_window_is_answered_by_quoting(
+    settings: Settings, papers: Path
+) -> None:
+    opened, engine = scripted(settings, "never asked")
+    with opened as assistant:
+        assistant.ingest(papers)
+        answer = assistant.ask("员工每年的年假有几天？" * 360)
+    assert answer.engine == "extractive"
+    assert engine.seen == []
+
+
+def test_a_citation_quotes_all_that_rests_on_it(settings: Settings, papers: Path) -> None:
+    opened, _ = scripted(settings, "病假需要提交医院证明[1]。员工每年享有十五天带薪年假[1]。")
+    with opened as assistant:
+        assistant.ingest(papers)
+        (citation,) = assistant.ask("休假制度是怎样的？").citations
+    assert citation.quote == "员工每年享有十五天带薪年假。病假需要提交医院证明。"
+
+
+def test_health_says_that_the_gate_was_calibrated_for_another_model(settings: Settings) -> None:
+    with Assistant(settings) as assistant:
+        assert any("ASSISTANT_GATE_THRESHOLD" in problem for problem in assistant.health().problems)
 
 
 def test_the_retriever_is_langchains(filled: Assistant) -> None:

@@ -38,10 +38,12 @@ def test_a_document_cannot_cite_on_the_assistants_behalf() -> None:
     assert numbered == "[1] 标题(1) > 甲\n见(2)和(3)。"
 
 
-def test_passages_fit_the_budget_but_one_is_always_kept() -> None:
+def test_passages_fit_the_budget() -> None:
     hits = [hit("字" * 50), hit("字" * 50), hit("字" * 50)]
-    assert len(fit(hits, 120, len, 8)) == 1 or len(fit(hits, 120, len, 8)) == 2
-    assert len(fit(hits, 1, len, 8)) == 1
+    one = len(number_passages(hits[:1])[0])
+    assert len(fit(hits, 2 * one, len, 8)) == 2
+    assert len(fit(hits, 2 * one - 1, len, 8)) == 1
+    assert fit(hits, one - 1, len, 8) == []
     assert len(fit(hits, 10_000, len, 2)) == 2
 
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +49,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def found(store: Store, query: str, principal: Principal = EVERYONE) -> dict[str, list[str]]:
     """Return what each leg finds for a query, as texts."""
-    audiences = store.audiences(principal)
+    index = store.index
+    audiences = index.audiences(principal)
     legs = {
-        "dense": store.dense(EMBEDDER.embed_question(query), audiences, 20),
-        "lexical": store.catalog.lexical(terms(query), audiences, 20),
+        "dense": index.dense(EMBEDDER.embed_question(query), audiences, 20),
+        "lexical": index.catalog.lexical(terms(query), audiences, 20),
     }
     return {
         name: [
@@ -140,9 +143,13 @@ def test_a_second_store_in_the_same_process_is_refused(
 
 def test_another_model_is_refused_with_the_remedy(store: Store, tmp_path: Path) -> None:
     store.close()
+    another = Store(tmp_path, {**EMBEDDER.fingerprint, "model": "another"})
     with pytest.raises(FingerprintError, match="assistant reindex"):
-        Store(tmp_path, {**EMBEDDER.fingerprint, "model": "another"})
-    Store(tmp_path, EMBEDDER.fingerprint).close()
+        another.check_fingerprint()
+    another.close()
+    again = Store(tmp_path, EMBEDDER.fingerprint)
+    again.check_fingerprint()
+    again.close()
 
 
 def test_lost_vectors_are_rebuilt_from_the_catalogue(tmp_path: Path) -> None:
@@ -171,18 +178,68 @@ def test_vectors_without_a_record_are_dropped_at_the_next_start(tmp_path: Path) 
 def test_rebuilding_switches_to_the_new_vectors(store: Store, tmp_path: Path) -> None:
     store.replace([draft("a", "甲文件"), draft("b", "机密", groups=("hr",))])
     old = store.catalog.meta("namespace")
-    store.rebuild(
-        lambda d: replace(
-            d,
-            passages=(Passage("重写", (), None, "page", 0, 2),),
-            vectors=EMBEDDER.embed_passages(["重写"]),
-        ),
-        lambda done, total: None,
-    )
+    store.rebuild(rewritten("重写"), lambda done, total: None)
     assert found(store, "重写")["dense"] == ["重写"]
     assert store.catalog.meta("namespace") != old
     assert not (tmp_path / "catalog.building.sqlite").exists()
     assert store.size == 2
+
+
+def rewritten(text: str) -> Callable[[Draft], Draft]:
+    return lambda d: replace(
+        d,
+        passages=(Passage(text, (), None, "page", 0, len(text)),),
+        vectors=EMBEDDER.embed_passages([text]),
+    )
+
+
+def test_a_search_under_way_ends_on_the_index_it_began_with(store: Store) -> None:
+    store.replace([draft("a", "甲文件")])
+    index = store.index
+    store.rebuild(rewritten("重写"), lambda done, total: None)
+    audiences = index.audiences(EVERYONE)
+    (row, _), *_ = index.dense(EMBEDDER.embed_question("甲文件"), audiences, 5)
+    assert index.catalog.chunks([row])[row][0].text == "甲文件"
+    assert found(store, "重写")["dense"] == ["重写"]
+
+
+def test_searches_go_on_while_the_index_is_rebuilt(store: Store) -> None:
+    store.replace([draft(f"d{i}", f"甲文件{i}") for i in range(20)])
+    done = threading.Event()
+    counts: list[int] = []
+
+    def search() -> None:
+        while not done.is_set():
+            counts.append(len(found(store, "文件")["dense"]))
+
+    with ThreadPoolExecutor(2) as pool:
+        searches = [pool.submit(search) for _ in range(2)]
+        for _ in range(3):
+            store.rebuild(rewritten("乙文件"), lambda done, total: None)
+        done.set()
+        for search_ in searches:
+            search_.result()
+    assert counts
+    assert set(counts) == {20}
+
+
+def test_the_old_vectors_go_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    first = Store(tmp_path, EMBEDDER.fingerprint)
+    first.replace([draft("a", "甲文件")])
+    old = first.catalog.meta("namespace")
+    first.rebuild(rewritten("重写"), lambda done, total: None)
+    first.close()
+    again = Store(tmp_path, EMBEDDER.fingerprint)
+    names = [c.name for c in again.vectors._client.list_collections()]
+    assert names
+    assert not [name for name in names if name.startswith(old)]
+    again.close()
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    with pytest.raises(StoreError, match="ASSISTANT_DATA_DIR"):
+        Store(tmp_path / "file" / "data", EMBEDDER.fingerprint)
 
 
 def test_a_rebuild_that_fails_changes_nothing(store: Store, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from assistant.errors import ConfigurationError
+from assistant.errors import AssistantError, ConfigurationError, EngineError
 from assistant.settings import Settings
 from assistant.text import is_cjk
 
@@ -112,6 +113,21 @@ def evidence_of(messages: Sequence[BaseMessage]) -> Evidence:
 def engine_name(model: BaseChatModel) -> str:
     """Return what `Answer.engine` shows for a model."""
     return str(getattr(model, "name", None) or model._llm_type)
+
+
+@contextmanager
+def failures_named(model: BaseChatModel) -> Iterator[None]:
+    """Turn whatever a model raises into an EngineError; each LangChain model has its own kinds."""
+    try:
+        yield
+    except AssistantError:
+        raise
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise EngineError(
+            f"The engine {engine_name(model)} failed ({why}). Ask again; "
+            "if it fails again, check the engine or set ASSISTANT_ENGINE to another."
+        ) from error
 
 
 def prompt_form(model: BaseChatModel) -> PromptForm:

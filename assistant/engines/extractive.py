@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class ExtractiveEngine(Engine):
     @property
     def _llm_type(self) -> str:
         return self.name
+
+    @property
+    def context_tokens(self) -> int:
+        """No model, no window: whatever passages it is given."""
+        return sys.maxsize
 
     def _generate(
         self,

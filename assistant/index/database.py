@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from assistant.errors import StorageFullError, StoreError
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a store.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    """Return the error for a data directory that cannot be written, or has no room left."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFullError(f"The disk that holds {folder} is full. Free some space.")
+    return StoreError(
+        f"The data directory {folder} cannot be written ({error.strerror or error}). Give this "
+        "user the right to, or set ASSISTANT_DATA_DIR to another directory."
+    )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -37,6 +60,8 @@ def translated_errors(path: Path) -> Iterator[None]:
                 f"{path} is damaged ({text}). Restore it from a backup, or move it away and "
                 "ingest again."
             ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise unwritable(path.parent, OSError(text)) from error
         raise
 
 

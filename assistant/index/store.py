@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from assistant.errors import FingerprintError, StoreError, StoreLockedError
 from assistant.index.catalog import TERMS_VERSION, Catalog
+from assistant.index.database import make_folder, unwritable
 from assistant.index.records import Draft, Vectors, Written
 from assistant.index.vectors import VectorIndex
 from assistant.ingest.chunk import CHUNKER_VERSION
@@ -36,44 +38,16 @@ _LOCK_WAIT_S = 5.0
 _REBUILD_BATCH = 2000
 
 
-class Store:
-    """The open index of one data directory; ``size`` is its number of visible chunks.
+@dataclass(frozen=True)
+class Index:
+    """One catalogue and the vectors derived from it; row ids mean nothing in another one.
 
-    Raises:
-        StoreLockedError: another process owns the directory.
-        FingerprintError: the index was made with another model or chunker.
+    A search takes the store's index once and keeps to it, so that a rebuild that
+    switches to another in the middle changes nothing for it.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        fingerprint: Mapping[str, str | int],
-        chroma_url: str = "",
-        *,
-        check_fingerprint: bool = True,
-    ) -> None:
-        self.data_dir = data_dir
-        self.fingerprint = {**fingerprint, "chunker": CHUNKER_VERSION, "terms": TERMS_VERSION}
-        self._chroma_url = chroma_url
-        self._write_lock = threading.RLock()
-        self._owner = _Owner(data_dir)
-        # A local Chroma bears one process; a server bears many that only take turns writing.
-        self._lifelong = not chroma_url
-        if self._lifelong:
-            self._owner.acquire()
-        try:
-            self.catalog = Catalog(data_dir / CATALOG_FILE)
-            if check_fingerprint:
-                self._check_fingerprint()
-            self.vectors = self._open_vectors(self.catalog)
-            with self._writing():
-                self._heal()
-            self.size = self._count()
-        except BaseException:
-            self._owner.release()
-            raise
-
-    # -- reading ----------------------------------------------------------------------------
+    catalog: Catalog
+    vectors: VectorIndex
 
     def audiences(self, principal: Principal) -> list[int]:
         """Return the audiences a principal belongs to; no search goes beyond them."""
@@ -86,6 +60,80 @@ class Store:
         nearest = self.vectors.query(audiences, vector, limit)
         rowids = self.catalog.rowids([uid for uid, _ in nearest])
         return [(rowids[uid], score) for uid, score in nearest if uid in rowids]
+
+    def close(self) -> None:
+        """Close both files."""
+        self.vectors.close()
+        self.catalog.close()
+
+
+class Store:
+    """The open index of one data directory; ``size`` is its number of visible chunks.
+
+    Raises:
+        StoreLockedError: another process owns the directory.
+        StoreError: the directory cannot be written.
+    """
+
+    def __init__(
+        self, data_dir: Path, fingerprint: Mapping[str, str | int], chroma_url: str = ""
+    ) -> None:
+        self.data_dir = data_dir
+        self.fingerprint = {**fingerprint, "chunker": CHUNKER_VERSION, "terms": TERMS_VERSION}
+        self._chroma_url = chroma_url
+        self._write_lock = threading.RLock()
+        self._owner = _Owner(data_dir)
+        self._past: list[Index] = []
+        # A local Chroma bears one process; a server bears many that only take turns writing.
+        self._lifelong = not chroma_url
+        if self._lifelong:
+            self._owner.acquire()
+        try:
+            with self._writing():
+                self._index = self._open_index()
+                if not self.catalog.meta("fingerprint"):
+                    self.catalog.set_meta("fingerprint", _canonical(self.fingerprint))
+                self._heal()
+                self.size = self._count()
+        except BaseException:
+            self._owner.release()
+            raise
+
+    # -- reading ----------------------------------------------------------------------------
+
+    @property
+    def index(self) -> Index:
+        """The index as it is now; another process that shares it may have built it anew."""
+        if not self._lifelong and not self.catalog.is_current():
+            with self._write_lock:
+                if not self.catalog.is_current():
+                    self._adopt()
+        return self._index
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue of the index."""
+        return self._index.catalog
+
+    @property
+    def vectors(self) -> VectorIndex:
+        """The vectors of the index."""
+        return self._index.vectors
+
+    def check_fingerprint(self, catalog: Catalog | None = None) -> None:
+        """Make sure that an index, by default the open one, was made as the settings ask.
+
+        Raises:
+            FingerprintError: it was made with another model or chunker.
+        """
+        made_with = (catalog or self.catalog).meta("fingerprint")
+        now = _canonical(self.fingerprint)
+        if made_with != now:
+            raise FingerprintError(
+                f"The index in {self.data_dir} was made with {made_with}, the settings ask for "
+                f"{now}. Run `assistant reindex` to build it anew from the documents it holds, or "
+                "set `embedding_model` back."
+            )
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -127,31 +175,43 @@ class Store:
             fresh.set_meta("replaces", self.catalog.meta("namespace"))
             fresh.close()
             vectors.close()
-            self._switch(building)
+            self.catalog.flush()  # else a kill before the next line but one would lose its log
+            _remove_database(self.catalog.path, keep_main=True)
+            os.replace(building, self.catalog.path)
+            self._adopt()
             progress(total, total)
 
     def close(self) -> None:
         """Let go of the data directory."""
         with self._write_lock:
-            self.vectors.close()
-            self.catalog.close()
+            for index in (*self._past, self._index):
+                index.close()
             self._owner.release()
 
     # -- inside -----------------------------------------------------------------------------
 
+    def _open_index(self) -> Index:
+        catalog = Catalog(self.data_dir / CATALOG_FILE)
+        return Index(catalog, self._open_vectors(catalog))
+
     def _open_vectors(self, catalog: Catalog) -> VectorIndex:
         return VectorIndex(self.data_dir / "chroma", self._chroma_url, catalog.meta("namespace"))
 
-    def _check_fingerprint(self) -> None:
-        made_with, now = self.catalog.meta("fingerprint"), _canonical(self.fingerprint)
-        if made_with and made_with != now:
-            raise FingerprintError(
-                f"The index in {self.data_dir} was made with {made_with}, the settings ask for "
-                f"{now}. Run `assistant reindex` to build it anew from the documents it holds, or "
-                "set `embedding_model` back."
-            )
-        if not made_with:
-            self.catalog.set_meta("fingerprint", now)
+    def _adopt(self) -> None:
+        """Go over to the index that was built beside this one.
+
+        Searches under way end on the old one: it is closed, and its vectors are deleted,
+        only when the store is closed and opened again.
+        """
+        coming = self._open_index()
+        try:
+            self.check_fingerprint(coming.catalog)
+        except FingerprintError:
+            coming.close()
+            raise
+        self._past.append(self._index)
+        self._index = coming
+        self.size = self._count()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -211,22 +271,12 @@ class Store:
             uids, vectors = zip(*batch, strict=True)
             self.vectors.add(audience, uids, np.stack(vectors))
 
-    def _switch(self, building: Path) -> None:
-        self.vectors.close()
-        self.catalog.close()
-        _remove_database(self.catalog.path, keep_main=True)
-        os.replace(building, self.catalog.path)
-        self.catalog = Catalog(self.catalog.path)
-        self.vectors = self._open_vectors(self.catalog)
-        self._heal()
-        self.size = self._count()
-
 
 class _Owner:
     """The lock on a data directory, which tells the next comer who holds it."""
 
     def __init__(self, data_dir: Path) -> None:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(data_dir)
         self._lock = FileLock(data_dir / "lock", thread_local=False)
         self._card = data_dir / "owner.json"
 
@@ -238,6 +288,8 @@ class _Owner:
                 f"{self._card.parent} is in use by {self._holder()}. Ask that process, stop it, "
                 "or set ASSISTANT_DATA_DIR to another directory."
             ) from None
+        except OSError as error:
+            raise unwritable(self._card.parent, error) from error
         card = {"pid": os.getpid(), "host": socket.gethostname()}
         self._card.write_text(json.dumps(card), "utf-8")
 

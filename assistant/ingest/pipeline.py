@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -118,6 +119,7 @@ class Pipeline:
         """Take the sources in, remove documents whose file vanished from a folder among them.
 
         Without ``groups`` a known document keeps its readers and a new one is for everyone.
+        ``progress`` is called from two threads: files are read while others are embedded.
         """
         began = time.monotonic()
         if isinstance(groups, str) or (groups is not None and not groups):
@@ -129,7 +131,7 @@ class Pipeline:
         duplicates = _Duplicates(self._store.catalog.signatures())
         with IsolatedParser(self._settings) as parser:
             drafts = self._drafts(files, known, groups, parser, duplicates, tally, tell)
-            for batch in _batches(drafts):
+            for batch in _ahead(_batches(drafts)):
                 self._store.replace(self._embed(batch, tally, tell))
                 for draft in batch:
                     (tally.updated if draft.document_id in known else tally.added).append(
@@ -422,6 +424,20 @@ def _batches(drafts: Iterator[Draft]) -> Iterator[list[Draft]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+def _ahead(batches: Iterator[list[Draft]]) -> Iterator[list[Draft]]:
+    """Yield the batches, the next one made in a thread of its own while this one is embedded.
+
+    The first is made here: nothing is embedded yet, and what the tokenizer takes up in
+    another thread's memory is not given back when the model is loaded.
+    """
+    batch = next(batches, None)
+    with ThreadPoolExecutor(1, "ingest") as thread:
+        while batch:
+            coming = thread.submit(next, batches, None)
+            yield batch
+            batch = coming.result()
 
 
 def _decode(blocks: str) -> list[Block]:

@@ -65,6 +65,7 @@ def main() -> None:
     print_table(samples, names)
     model = fit(samples, names)
     if arguments.write:
+        model["embedding_model"] = load_embedder(Settings()).fingerprint
         GATE_FILE.write_text(json.dumps(model, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -57,17 +57,18 @@ def main() -> None:
 def rankers(assistant: Assistant, corpus: corpora.Corpus) -> dict[str, Ranker]:
     """Return ways of ranking the corpus's passages for a question, ours first."""
     store = assistant._open_store()
+    index = store.index
     searcher = Searcher(store, assistant._embedder, assistant.settings)
-    audiences = store.audiences(EVERYONE)
+    audiences = index.audiences(EVERYONE)
 
     def documents(rowids: Sequence[int]) -> list[int]:
-        found = store.catalog.chunks(list(rowids))
+        found = index.catalog.chunks(list(rowids))
         return [int(Path(found[r][1].source).stem) for r in rowids if r in found]
 
     def legs(question: str) -> tuple[dict[int, float], dict[int, float]]:
-        query = searcher._query(question)
-        dense = dict(store.dense(query.vector, audiences, DEPTH))
-        return dense, dict(store.catalog.lexical(list(query.idf), audiences, DEPTH))
+        query = searcher._query(question, index.catalog)
+        dense = dict(index.dense(query.vector, audiences, DEPTH))
+        return dense, dict(index.catalog.lexical(list(query.idf), audiences, DEPTH))
 
     def search(question: str) -> list[int]:
         return [int(Path(h.document.source).stem) for h in assistant.search(question, k=20)]
