@@ -1,0 +1,1 @@
+"""The evaluation harness: cases, scorers, runner, reports. It asks through the public door."""
