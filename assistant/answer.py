@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
@@ -19,8 +21,10 @@ from assistant.citations import Checked, Checker, CitationList, ends_sentence, s
 from assistant.conversation import complete, needs_context, new_id
 from assistant.embed import Embedder
 from assistant.engines.base import (
+    Engine,
     Evidence,
     Passage,
+    ahead_of,
     attach_evidence,
     context_tokens,
     count_tokens,
@@ -29,7 +33,8 @@ from assistant.engines.base import (
     prompt_form,
 )
 from assistant.engines.extractive import ExtractiveEngine
-from assistant.errors import QuestionError
+from assistant.engines.failover import Engines
+from assistant.errors import EngineBusyError, EngineError, QuestionError
 from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
 from assistant.retrieve import Found, Gate
@@ -55,6 +60,7 @@ class _Turn:
     language: Language
     principal: Principal
     conversation_id: str
+    began: float = field(default_factory=time.perf_counter)
     timings: dict[str, float] = field(default_factory=dict)
     citations: CitationList = field(default_factory=CitationList)
     text: str = ""
@@ -62,6 +68,7 @@ class _Turn:
     usage: Usage = field(default_factory=Usage)
     refused: bool = False
     cut_off: bool = False
+    notice: str = ""
     confidence: float = 0.0
 
     @contextmanager
@@ -71,6 +78,12 @@ class _Turn:
             yield
         finally:
             self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - began
+
+    def start_over(self, error: EngineError) -> AnswerEvent:
+        """Forget what an engine said that failed, and say so."""
+        self.text, self.citations, self.cut_off, self.usage = "", CitationList(), False, Usage()
+        self.notice = str(error)
+        return AnswerEvent("restart", text=self.notice)
 
     def add(self, text: str) -> AnswerEvent:
         self.text += text
@@ -88,6 +101,7 @@ class _Turn:
             answer_id=new_id(),
             timings=self.timings,
             usage=self.usage,
+            notice=self.notice,
         )
 
 
@@ -97,7 +111,7 @@ class Answerer:
     Args:
         search: ``(query, principal, k)`` to `Found`.
         embedder: for judging whether a passage supports a sentence.
-        open_engine: returns the engine, loading it on first use.
+        engines: who may write the answer, best first.
         count_documents: how many documents a principal may read.
     """
 
@@ -106,13 +120,13 @@ class Answerer:
         settings: Settings,
         search: Callable[[str, Principal, int], Found],
         embedder: Embedder,
-        open_engine: Callable[[], BaseChatModel],
+        engines: Engines,
         count_documents: Callable[[Principal], int],
     ) -> None:
         self._settings = settings
         self._search = search
         self._embedder = embedder
-        self._open_engine = open_engine
+        self._engines = engines
         self._count_documents = count_documents
 
     def stream(
@@ -144,15 +158,21 @@ class Answerer:
         """Make a follow-up complete: by the engine when it can chat, else by joining questions."""
         if not history or not needs_context(question):
             return question
-        engine = self._open_engine()
-        if prompt_form(engine) != "chat":
-            return complete(question, history)
         said = "\n".join(f"{m.role}: {m.text[:400]}" for m in history[-6:])
         messages = load_prompt("condense").messages(language, history=said, question=question)
-        with failures_named(engine):
-            rewritten = clean_text(str(engine.invoke(messages).text))
-        usable = rewritten and len(rewritten) <= self._settings.max_question_chars
-        return rewritten if usable else complete(question, history)
+        for engine in self._engines.candidates():
+            if prompt_form(engine) != "chat" or isinstance(engine, ExtractiveEngine):
+                break
+            try:
+                with failures_named(engine):
+                    rewritten = clean_text(str(engine.invoke(messages).text))
+            except EngineError as error:
+                self._failed(engine, error)
+                continue
+            if rewritten and len(rewritten) <= self._settings.max_question_chars:
+                return rewritten
+            break
+        return complete(question, history)
 
     def _enough(self, found: Found) -> bool:
         threshold = self._settings.gate_threshold
@@ -161,12 +181,28 @@ class Answerer:
         )
 
     def _answer(self, turn: _Turn, question: str, hits: Sequence[Hit]) -> Iterator[AnswerEvent]:
-        """Yield the engine's supported sentences; when none is, the best ones of the passages."""
-        engine = self._open_engine()
-        yield from self._speak(turn, engine, question, hits)
+        """Yield the engine's supported sentences; when none is, the best ones of the passages.
+
+        When an engine fails, the next one answers from the start.
+        """
+        for engine in self._engines.candidates():
+            try:
+                yield from self._speak(turn, engine, question, hits)
+            except EngineError as error:
+                self._failed(engine, error)
+                yield turn.start_over(error)
+            else:
+                self._engines.succeeded(engine)
+                break
         if not turn.text and not turn.refused and not isinstance(engine, ExtractiveEngine):
             fallback = ExtractiveEngine(embedder=self._embedder)
             yield from self._speak(turn, fallback, question, hits)
+
+    def _failed(self, engine: BaseChatModel, error: EngineError) -> None:
+        """Note the failure; a full queue is none, and the asker is told of it at once."""
+        if isinstance(error, EngineBusyError):
+            raise error
+        self._engines.failed(engine, error)
 
     def _speak(
         self, turn: _Turn, engine: BaseChatModel, question: str, hits: Sequence[Hit]
@@ -179,7 +215,12 @@ class Answerer:
             return
         messages = _messages(prompt, turn.language, question, passages)
         turn.engine = engine_name(engine)
-        for sentence in split_stream(self._generate(turn, engine, messages, prompt.stop)):
+        pieces = self._generate(turn, engine, messages, prompt.stop)
+        first = next(pieces, "")
+        while not isinstance(first, str):
+            yield first
+            first = next(pieces, "")
+        for sentence in split_stream(chain([first], pieces)):
             if sentence.strip().lower().startswith(_DECLINED):
                 turn.refused = not turn.text
                 return
@@ -196,17 +237,26 @@ class Answerer:
         engine: BaseChatModel,
         messages: list[BaseMessage],
         stop: Sequence[str],
-    ) -> Iterator[str]:
-        pieces = engine.stream(messages, stop=list(stop) or None)
+    ) -> Iterator[Any]:
+        """Yield the place in line while the engine serves others, then text and nothing else."""
+        options: dict[str, Any] = (
+            {"asker": turn.principal.user_id} if isinstance(engine, Engine) else {}
+        )
+        pieces = engine.stream(messages, stop=list(stop) or None, **options)
         while True:
             with turn.timed("engine"), failures_named(engine):
                 piece = next(pieces, None)
             if piece is None:
                 return
+            if ahead := ahead_of(piece):
+                yield AnswerEvent("waiting", ahead=ahead)
+                continue
             if isinstance(piece, AIMessageChunk) and piece.usage_metadata:
                 used = piece.usage_metadata
                 turn.usage = Usage(used["input_tokens"], used["output_tokens"])
             turn.cut_off |= piece.response_metadata.get("finish_reason") == "length"
+            if piece.text:
+                turn.timings.setdefault("first_token", time.perf_counter() - turn.began)
             yield str(piece.text)
 
     def _fit(

@@ -60,6 +60,8 @@ class Checker:
         self._hits = hits
         self._embed = embed
         self._question = set(terms(question))
+        names = (name for hit in hits for name in (hit.document.title, *hit.chunk.heading))
+        self._names = {"".join(terms(name)) for name in names}
         self._said: set[str] = set()
 
     def check(self, sentence: str) -> Checked | None:
@@ -71,8 +73,14 @@ class Checker:
         cited = [n for match in _MARKER.finditer(sentence) for n in _numbers(match)]
         text = unmarked(_LIST_SIGN.sub("", _MARKER.sub("", sentence))).strip()
         key = "".join(terms(text))
-        # Neither a question nor a path of headings states anything.
-        if not key or key in self._said or text.endswith(("？", "?")) or " > " in text:
+        # Neither a question nor a heading states anything.
+        if (
+            not key
+            or key in self._said
+            or key in self._names
+            or text.endswith(("？", "?"))
+            or " > " in text
+        ):
             return None
         if addresses_model(text) or set(terms(text)) <= self._question:
             return None

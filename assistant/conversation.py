@@ -11,7 +11,7 @@ import re
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from assistant.types import Answer, Citation, Conversation, Message, Principal, 
 
 CONVERSATIONS_FILE = "conversations.sqlite"
 TITLE_CHARS = 60
+_REVIEWED_HISTORY = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -74,6 +75,24 @@ def complete(question: str, history: Sequence[Message]) -> str:
         return question
     standing = next((q for q in reversed(asked) if not needs_context(q)), asked[0])
     return f"{standing} {question}"
+
+
+@dataclass(frozen=True)
+class Reviewable:
+    """An answer worth a second look: it was refused, or its reader disliked it.
+
+    ``history`` holds the user's questions before it in the conversation, ``groups`` the
+    asker's; who asked is left out. ``verdict`` is ``""`` where nobody gave one.
+    """
+
+    question: str
+    history: tuple[str, ...]
+    groups: tuple[str, ...]
+    answer: str
+    refused: bool
+    verdict: str
+    comment: str
+    at: datetime
 
 
 class ConversationStore:
@@ -182,10 +201,45 @@ class ConversationStore:
                 (answer_id, user_id, verdict, comment, datetime.now(UTC).isoformat()),
             )
 
+    def to_review(self) -> list[Reviewable]:
+        """Return the refused and the disliked answers of all users, oldest first.
+
+        For whoever runs the assistant; no surface offers it to those who ask.
+        """
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT m.*, f.verdict, f.comment FROM messages m "
+                "LEFT JOIN feedback f USING (answer_id) "
+                "WHERE m.role = 'assistant' AND (m.refused OR f.verdict = 'down') ORDER BY m.id"
+            ).fetchall()
+            asked = [self._questions_before(row) for row in rows]
+        return [
+            Reviewable(
+                question=questions[-1],
+                history=tuple(questions[:-1]),
+                groups=tuple(json.loads(row["groups"])),
+                answer=row["text"],
+                refused=bool(row["refused"]),
+                verdict=row["verdict"] or "",
+                comment=row["comment"] or "",
+                at=datetime.fromisoformat(row["at"]),
+            )
+            for row, questions in zip(rows, asked, strict=True)
+        ]
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def _questions_before(self, answer: Any) -> list[str]:
+        """Return the question of an answer, after the last few questions before it."""
+        rows = self._db.execute(
+            "SELECT text FROM messages WHERE conversation_id = ? AND role = 'user' AND id < ? "
+            "ORDER BY id DESC LIMIT ?",
+            (answer["conversation_id"], answer["id"], 1 + _REVIEWED_HISTORY),
+        ).fetchall()
+        return [row["text"] for row in reversed(rows)]
 
     def _own(self, conversation_id: str, user_id: str) -> Any:
         row = self._db.execute(

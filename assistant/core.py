@@ -17,7 +17,7 @@ from assistant.answer import Answerer, validated
 from assistant.conversation import ConversationStore, new_id
 from assistant.embed import adapt_embeddings, load_embedder
 from assistant.engines.base import engine_name
-from assistant.engines.failover import choose_engine
+from assistant.engines.failover import Engines, choose_engines
 from assistant.errors import NotFoundError, QuestionError
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline, ProgressCallback
@@ -59,9 +59,8 @@ class Assistant:
     ) -> None:
         self.settings = settings or Settings()
         self._embedder = adapt_embeddings(embedder) if embedder else load_embedder(self.settings)
-        self._engine = engine
         self._given_engine = engine
-        self._passed_over = ""
+        self._engines: Engines | None = None
         self._store: Store | None = None
         self._searcher: Searcher | None = None
         self._conversations: ConversationStore | None = None
@@ -211,8 +210,9 @@ class Assistant:
         """Say what would answer a question now, and what stands in the way of answering well."""
         catalog = self._open_store().index.catalog
         chunks = catalog.chunk_count(catalog.audiences())
-        engine = self._open_engine()
-        problems = [self._passed_over] if self._passed_over else []
+        engines = self._open_engines()
+        engine = next(engines.candidates())
+        problems = engines.passed_over()
         if (
             not Gate.load().fits(self._embedder.fingerprint)
             and self.settings.gate_threshold is None
@@ -241,16 +241,15 @@ class Assistant:
     def warm_up(self) -> None:
         """Load the models now, so that the first question does not wait for them."""
         self._embedder.embed_question("warm up")
-        self._open_engine()
+        next(self._open_engines().candidates())
 
     def close(self) -> None:
         """Let go of the models and of the data directory."""
         with self._lock:
-            for part in (self._engine, self._store, self._conversations):
-                if part is not None and hasattr(part, "close"):
+            for part in (self._engines, self._store, self._conversations):
+                if part is not None:
                     part.close()
-            self._store = self._searcher = self._conversations = None
-            self._engine = self._given_engine
+            self._store = self._searcher = self._conversations = self._engines = None
 
     def __enter__(self) -> Assistant:
         return self
@@ -278,11 +277,15 @@ class Assistant:
                 self._conversations = ConversationStore(self.settings.data_dir)
             return self._conversations
 
-    def _open_engine(self) -> BaseChatModel:
+    def _open_engines(self) -> Engines:
         with self._lock:
-            if self._engine is None:
-                self._engine, self._passed_over = choose_engine(self.settings, self._embedder)
-            return self._engine
+            if self._engines is None:
+                self._engines = (
+                    Engines([self._given_engine])
+                    if self._given_engine
+                    else choose_engines(self.settings, self._embedder)
+                )
+            return self._engines
 
     def _pipeline(self, store: Store | None = None) -> Pipeline:
         return Pipeline(store or self._open_store(), self._embedder, self.settings)
@@ -302,6 +305,6 @@ class Assistant:
             self.settings,
             self._search,
             self._embedder,
-            self._open_engine,
+            self._open_engines(),
             lambda principal: len(self.documents(principal)),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,10 +45,21 @@ __all__ = [
 HASH = "hash"
 HASH_DIMENSION = 64
 
+# Larger batches gain nothing on a processor and make a waiting question wait longer.
+_BATCH_CPU, _BATCH_GPU = 8, 64
 _UNLIMITED = 1 << 20  # what "no limit" becomes; tokenizers write it as 1e30
 
 Vectors = NDArray[np.float32]
 Fingerprint = dict[str, str | int]
+
+
+@dataclass(eq=False)
+class _Question:
+    """A question that waits for its vector."""
+
+    text: str
+    vector: Vectors | None = None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -73,11 +85,22 @@ class Embedder(Embeddings):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._batch = settings.embedding_batch
         self._model: SentenceTransformer | None = None
         self._counter: TokenCounter | None = None
         self._loading = threading.RLock()
+        self._queue()
+
+    def _queue(self) -> None:
+        # The model's tokenizer keeps state between calls: one thread at a time.
         self._forward = threading.Lock()
+        self._questions: deque[_Question] = deque()
+
+    @property
+    def _batch(self) -> int:
+        """Texts embedded at once: as set, else few on a processor and many on a GPU."""
+        if self._settings.embedding_batch:
+            return self._settings.embedding_batch
+        return _BATCH_CPU if self._open_model().device.type == "cpu" else _BATCH_GPU
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector a passage, as lists (the LangChain interface)."""
@@ -95,7 +118,7 @@ class Embedder(Embeddings):
         """Return float32 ``(n, dimension)``, L2-normalised, in the order of ``texts``.
 
         What lies beyond `max_tokens` does not count. ``progress`` is told after each
-        batch how many passages are done; questions of other threads get in between.
+        batch how many passages are done; questions of other threads go between batches.
         """
         vectors = np.empty((len(texts), self._facts.dimension), np.float32)
         # By tokens, not characters: a Chinese character weighs two Latin ones, and a
@@ -103,15 +126,28 @@ class Embedder(Embeddings):
         order = np.argsort(self.count_tokens(texts), kind="stable")[::-1]
         for start in range(0, len(order), self._batch):
             rows = order[start : start + self._batch]
-            vectors[rows] = self._encode([texts[row] for row in rows], self._facts.passage_prefix)
+            with self._forward:
+                self._answer_questions()
+                batch = [texts[row] for row in rows]
+                vectors[rows] = self._encode(batch, self._facts.passage_prefix)
             if progress is not None:
                 progress(start + len(rows))
         return vectors
 
     def embed_question(self, text: str) -> Vectors:
-        """Return float32 ``(dimension,)``, L2-normalised."""
-        row: Vectors = self._encode([text], self._facts.query_prefix, question=True)[0]
-        return row
+        """Return float32 ``(dimension,)``, L2-normalised.
+
+        Questions that wait at the same time are embedded together, before any passage.
+        """
+        question = _Question(text)
+        self._questions.append(question)
+        with self._forward:
+            if question.vector is None and question.error is None:
+                self._answer_questions()
+        if question.error is not None:
+            raise question.error
+        assert question.vector is not None
+        return question.vector
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, without special tokens and without a prefix."""
@@ -154,15 +190,30 @@ class Embedder(Embeddings):
             passage = next(filter(None, named), "")
         return _Facts(dimension, limit, query, passage)
 
+    def _answer_questions(self) -> None:
+        """Embed all questions that wait; only who holds the model calls this."""
+        while waiting := [self._questions.popleft() for _ in range(len(self._questions))]:
+            for start in range(0, len(waiting), _BATCH_CPU):
+                self._answer_together(waiting[start : start + _BATCH_CPU])
+
+    def _answer_together(self, batch: Sequence[_Question]) -> None:
+        try:
+            texts = [question.text for question in batch]
+            vectors = self._encode(texts, self._facts.query_prefix, question=True)
+        except Exception as error:  # each of them must be told, whoever runs the model
+            for question in batch:
+                question.error = error
+            return
+        for question, vector in zip(batch, vectors, strict=True):
+            question.vector = vector
+
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
+        """Embed one batch; only who holds the model calls this."""
         model = self._open_model()
         encode = model.encode_query if question else model.encode_document
         batch = [encodable(text) for text in texts]
         try:
-            with self._forward:  # the model's tokenizer keeps state between calls
-                vectors = encode(
-                    batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False
-                )
+            vectors = encode(batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False)
         except RuntimeError as error:  # above all: no memory left on the device
             raise ModelError(
                 f"The embedding model failed ({error}). Lower ASSISTANT_EMBEDDING_BATCH, or set "
@@ -194,7 +245,12 @@ class AdaptedEmbedder(Embedder):
 
     def __init__(self, embeddings: Embeddings, batch: int = 32) -> None:
         self._embeddings = embeddings
-        self._batch = batch
+        self._texts_at_once = batch
+        self._queue()
+
+    @property
+    def _batch(self) -> int:
+        return self._texts_at_once
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return an estimate: a token a CJK character, and one for three others."""

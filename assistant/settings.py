@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     embedding_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="`auto`: bfloat16 where the processor has it, else float32"
     )
-    embedding_batch: int = Field(8, ge=1, le=1024, description="passages embedded at once")
+    embedding_batch: int = Field(
+        0, ge=0, le=1024, description="texts embedded at once; 0: 8 on a processor, 64 on a GPU"
+    )
     query_prefix: str | None = Field(
         None, description="overrides the model's own prefix for questions"
     )
@@ -85,7 +87,8 @@ class Settings(BaseSettings):
 
     engine: str = Field(
         "auto",
-        description="`llamacpp`, `extractive`, or `auto`: quotes, unless `llm_model` is set",
+        description="`auto`: the first that works of the server at `vllm_base_url`, llama.cpp with "
+        "`llm_model` (each if set), and quoting; or `openai_compatible`, `llamacpp`, `extractive`",
     )
     llm_model: str = Field(
         "embedded",
@@ -102,7 +105,40 @@ class Settings(BaseSettings):
     max_answer_tokens: int = Field(256, ge=16, description="longest answer, in tokens")
     temperature: float = Field(0.0, ge=0.0, le=2.0, description="0: the likeliest answer")
     vllm_base_url: str = Field(
-        "", description="an OpenAI-compatible server, e.g. vLLM; not used yet"
+        "", description="an OpenAI-compatible server, e.g. vLLM at `http://127.0.0.1:8000/v1`"
+    )
+    vllm_api_key: SecretStr = Field(SecretStr(""), description="its key, where it asks for one")
+    vllm_model: str = Field(
+        "", description="the model or LoRA adapter to ask for; empty: the first it offers"
+    )
+    vllm_form: Literal["auto", "chat", "completion"] = Field(
+        "auto", description="`auto`: chat when its model has a chat template"
+    )
+    vllm_timeout_s: float = Field(
+        60.0, gt=0, description="longest wait for its next piece of an answer"
+    )
+    vllm_retries: int = Field(
+        1, ge=0, description="further tries, with pauses, before the first piece"
+    )
+    vllm_python: Path = Field(
+        Path("python3"),
+        description="the interpreter that has vLLM installed, for `assistant engine serve`",
+    )
+    vllm_serve_model: str = Field(
+        "", description="the model that `assistant engine serve` loads: a folder or a hub name"
+    )
+    vllm_tensor_parallel: int = Field(1, ge=1, description="GPUs that one model is spread over")
+    vllm_quantization: str = Field(
+        "", description="e.g. `awq`, `fp8`; empty: as the model's own files say"
+    )
+    vllm_context: int = Field(
+        0, ge=0, description="its context window, in tokens; 0: the model's own"
+    )
+    vllm_gpu_memory: float = Field(
+        0.9, gt=0.0, le=1.0, description="share of the GPU's memory that it may take"
+    )
+    vllm_adapters: dict[str, Path] = Field(
+        default_factory=dict, description="LoRA adapters to serve: names and folders"
     )
 
     max_question_chars: int = Field(4000, ge=1, description="longer questions are declined")

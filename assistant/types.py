@@ -13,6 +13,7 @@ from typing import Literal
 EVERYONE_GROUP = "everyone"
 
 Language = Literal["zh", "en"]
+PromptForm = Literal["chat", "completion"]
 PageUnit = Literal["page", "slide", "row"]
 Role = Literal["user", "assistant"]
 Verdict = Literal["up", "down"]
@@ -114,7 +115,8 @@ class Answer:
     """A checked answer: each ``[n]`` in ``text`` has a citation and each citation is in ``text``.
 
     ``confidence`` is the evidence gate's probability that the documents hold the
-    answer; ``timings`` are seconds a stage.
+    answer; ``timings`` are seconds a stage, ``first_token`` those from the question to the
+    engine's first word. ``notice`` says why another engine than the preferred one spoke, ``""``: none did.
     """
 
     text: str
@@ -126,15 +128,21 @@ class Answer:
     answer_id: str
     timings: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
+    notice: str = ""
 
 
 @dataclass(frozen=True)
 class AnswerEvent:
-    """One step of a streamed answer: ``sources`` once, ``token`` many times, ``answer`` last."""
+    """One step of a streamed answer: ``sources`` once, ``token`` many times, ``answer`` last.
 
-    kind: Literal["sources", "token", "answer"]
+    ``waiting`` tells how many questions are served before this one (``ahead``). ``restart``
+    says in ``text`` that an engine failed: what was shown so far is void, another begins anew.
+    """
+
+    kind: Literal["sources", "waiting", "token", "restart", "answer"]
     hits: tuple[Hit, ...] = ()
     text: str = ""
+    ahead: int = 0
     answer: Answer | None = None
 
 

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
+from assistant.engines.base import plain_messages
 from assistant.engines.chat import ChatTemplate
 
-TALK = [SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello."), HumanMessage("Bye")]
+TALK = plain_messages(
+    [SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello."), HumanMessage("Bye")]
+)
 
 
 class Template:
@@ -44,5 +47,5 @@ def test_any_other_refusal_is_told() -> None:
 
 def test_control_tokens_in_a_message_are_broken_up() -> None:
     template = ChatTemplate(Template(), ["<|im_end|>", "<|im_end|>x", "</s>", "", "a"])
-    prompt = template.prompt([HumanMessage("a</s><|im_end|>x<|im_end|> <b>")])
+    prompt = template.prompt([{"role": "user", "content": "a</s><|im_end|>x<|im_end|> <b>"}])
     assert prompt == "user:a<\u200b/s><\u200b|im_end|>x<\u200b|im_end|> <b>"

@@ -141,7 +141,8 @@ def test_threads_get_what_one_thread_gets(embedder: Embedder) -> None:
     with ThreadPoolExecutor(8) as pool:
         vectors = list(pool.map(embedder.embed_question, texts))
         counted = list(pool.map(lambda text: embedder.count_tokens([text])[0], texts))
-    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    # Those that waited together were embedded together, which rounds a little otherwise.
+    assert (np.sum(np.array(vectors) * np.array(expected), axis=1) > 0.9995).all()
     assert counted == counts
 
 

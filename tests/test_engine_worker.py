@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from assistant.engines.worker import Worker
+from assistant.engines.worker import LostError, Waiting, Worker
 from assistant.errors import EngineBusyError, EngineError, ModelError
 
 Work = Callable[[list[str]], Generator[str, None, None]]
@@ -39,8 +39,16 @@ class Workshop:
         finally:
             self.log.append("closed")
 
-    def ask(self, work: Work, cancel: threading.Event | None = None) -> Future[list[str]]:
-        return self.pool.submit(lambda: list(self.worker.run(work, cancel)))
+    def ask(
+        self, work: Work, cancel: threading.Event | None = None, asker: str = ""
+    ) -> Future[list[str]]:
+        """Return what will be said, without the places in line."""
+
+        def listen() -> list[str]:
+            said = self.worker.run(work, cancel, asker)
+            return [item for item in said if not isinstance(item, Waiting)]
+
+        return self.pool.submit(listen)
 
     def until(self, holds: Callable[[], object]) -> None:
         deadline = time.monotonic() + SECONDS
@@ -108,6 +116,75 @@ def test_first_come_first_served(shop: Workshop) -> None:
         ["third"],
     ]
     assert shop.log == ["opened", "begun", "went on", "second", "third"]
+
+
+def test_who_asks_much_does_not_keep_the_others_waiting(shop: Workshop) -> None:
+    held = Held()
+    asked = [shop.ask(held, asker="wu")]
+    shop.until(lambda: "begun" in shop.log)
+    shop.worker._waiting = 6
+    for count, (asker, word) in enumerate(
+        [("wu", "wu2"), ("wu", "wu3"), ("lin", "lin1"), ("lin", "lin2"), ("chen", "chen1")], 1
+    ):
+        asked.append(shop.ask(saying(word), asker=asker))
+        shop.waiting(count)
+    held.go.set()
+    for future in asked:
+        future.result(SECONDS)
+    assert shop.log[3:] == ["lin1", "chen1", "wu2", "lin2", "wu3"]
+
+
+def test_the_place_in_line_is_told_when_it_changes(shop: Workshop) -> None:
+    held = Held()
+    served = shop.ask(held)
+    shop.until(lambda: "begun" in shop.log)
+    second = shop.ask(saying("second"))
+    shop.waiting(1)
+    third = shop.worker.run(saying("third"))
+    assert next(third) == Waiting(2)
+    held.go.set()
+    assert list(third) == [Waiting(1), "third"]
+    served.result(SECONDS)
+    second.result(SECONDS)
+
+
+def losing(log: list[str]) -> Generator[str, None, None]:
+    log.append("losing")
+    raise LostError("it crashed")
+    yield
+
+
+def test_a_lost_object_is_opened_anew_for_those_in_line(shop: Workshop) -> None:
+    held = Held()
+    served = shop.ask(held)
+    shop.until(lambda: "begun" in shop.log)
+    loses = shop.ask(losing)
+    shop.waiting(1)
+    waits = shop.ask(saying("waits"))
+    shop.waiting(2)
+    held.go.set()
+    served.result(SECONDS)
+    with pytest.raises(LostError, match="it crashed"):
+        loses.result(SECONDS)
+    assert waits.result(SECONDS) == ["waits"]
+    assert shop.log == [
+        "opened", "begun", "went on", "losing", "closed", "opened", "waits"
+    ]  # fmt: skip
+
+
+def test_losses_in_a_row_are_rested_from_and_nobody_waits_long(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assistant.engines.worker._FIRST_BACKOFF_S", 0.02)
+    monkeypatch.setattr("assistant.engines.worker._PATIENCE_S", 0.05)
+    for _ in range(3):
+        with pytest.raises(LostError):
+            shop.ask(losing).result(SECONDS)
+    shop.until(lambda: shop.worker._back_at)
+    with pytest.raises(EngineError, match="started again in"):
+        shop.worker.start()
+    shop.until(lambda: not shop.worker._back_at)
+    assert shop.ask(saying("back")).result(SECONDS) == ["back"]
 
 
 def test_a_full_line_is_told_at_once_with_the_place(shop: Workshop) -> None:

@@ -76,7 +76,9 @@ def test_every_registered_engine_has_a_factory(name: str) -> None:
 
 @pytest.mark.parametrize("name", base.ENGINES)
 def test_an_engine_is_built_without_loading_its_model(name: str, settings: Settings) -> None:
-    missing = settings.model_copy(update={"llm_model": "/no/such/model.gguf"})
+    missing = settings.model_copy(
+        update={"llm_model": "/no/such/model.gguf", "vllm_base_url": "http://127.0.0.1:9/v1"}
+    )
     engine = load_engine(name, missing)
     assert engine_name(engine) == name
 

@@ -159,7 +159,7 @@ def test_a_reply_that_makes_no_sense_is_an_error(
     reply: bytes, note: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "import sys, time; from assistant.ingest.worker import _LENGTH, receive; "
+        "import sys, time; from assistant.pipes import _LENGTH, receive; "
         f"receive(sys.stdin.buffer); data = {reply!r}; "
         "sys.stdout.buffer.write(_LENGTH.pack(len(data)) + data); sys.stdout.flush(); "
         "sys.stdin.buffer.read()"

@@ -12,20 +12,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    convert_to_openai_messages,
+)
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
 from assistant.errors import AssistantError, ConfigurationError, EngineError
 from assistant.settings import Settings
 from assistant.text import is_cjk
+from assistant.types import PromptForm
 
-PromptForm = Literal["chat", "completion"]
 _EVIDENCE = "evidence"
+_AHEAD = "ahead"
 _DEFAULT_CONTEXT = 4096
 
 
@@ -80,6 +86,7 @@ class Engine(BaseChatModel):
 ENGINES: Mapping[str, str] = {
     "extractive": "assistant.engines.extractive:build",
     "llamacpp": "assistant.engines.llamacpp:build",
+    "openai_compatible": "assistant.engines.openai_compatible:build",
 }
 
 
@@ -96,6 +103,25 @@ def load_engine(name: str, settings: Settings) -> Engine:
     module, _, factory = ENGINES[name].partition(":")
     build: Callable[[Settings], Engine] = getattr(import_module(module), factory)
     return build(settings)
+
+
+def plain_messages(messages: Sequence[BaseMessage]) -> list[dict[str, str]]:
+    """Return the messages as every server takes them, each a ``role`` and a ``content``."""
+    return [
+        {"role": str(m["role"]), "content": str(m["content"])}
+        for m in convert_to_openai_messages(list(messages))
+    ]
+
+
+def waiting_chunk(ahead: int) -> ChatGenerationChunk:
+    """Return what an engine yields while ``ahead`` others are served first: no text yet."""
+    told = AIMessageChunk(content="", response_metadata={_AHEAD: ahead})
+    return ChatGenerationChunk(message=told)
+
+
+def ahead_of(piece: BaseMessage) -> int:
+    """Return how many are served before this asker; 0 in a piece of an answer."""
+    return int(piece.response_metadata.get(_AHEAD, 0))
 
 
 def attach_evidence(messages: Sequence[BaseMessage], evidence: Evidence) -> list[BaseMessage]:

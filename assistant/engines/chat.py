@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage, convert_to_openai_messages
+PlainMessage = Mapping[str, str]
 
 
 class ChatTemplate:
@@ -22,16 +22,16 @@ class ChatTemplate:
         longest_first = sorted({t for t in control if len(t) > 1}, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def prompt(self, messages: Sequence[BaseMessage]) -> str:
+    def prompt(self, messages: Sequence[PlainMessage]) -> str:
         """Return the messages as the model was trained to read them, ready for its answer.
+
+        Args:
+            messages: each a ``role`` and a ``content``.
 
         Raises:
             ValueError: the template refuses this order of roles.
         """
-        plain = [
-            {"role": m["role"], "content": self._defused(str(m["content"]))}
-            for m in convert_to_openai_messages(list(messages))
-        ]
+        plain = [{"role": m["role"], "content": self._defused(m["content"])} for m in messages]
         try:
             return self._rendered(plain)
         except ValueError:  # how a template refuses; Gemma 2 and others do so with `system`

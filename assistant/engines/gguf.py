@@ -16,7 +16,7 @@ from pathlib import Path
 
 from assistant.errors import ModelError
 from assistant.settings import Settings
-from assistant.types import Progress
+from assistant.types import Progress, PromptForm
 
 EMBEDDED = "embedded"
 
@@ -56,6 +56,13 @@ def gguf_file(settings: Settings, progress: ProgressCallback | None = None) -> P
         path = _from_hub(on_hub["repo"], on_hub["file"])
     _check_magic(path)
     return path
+
+
+def known_form(settings: Settings) -> PromptForm | None:
+    """Return the prompt form where the model need not be asked."""
+    if settings.llm_form != "auto":
+        return settings.llm_form
+    return "completion" if settings.llm_model == EMBEDDED else None  # Gemma's base model
 
 
 def embedded_gguf(settings: Settings, progress: ProgressCallback | None = None) -> Path:

@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from langchain_core.messages import BaseMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-
-from assistant.engines.base import PromptForm
-from assistant.engines.chat import ChatTemplate
+from assistant.engines.chat import ChatTemplate, PlainMessage
 from assistant.engines.stops import StopFilter
 from assistant.errors import EngineError, ModelError
+from assistant.types import PromptForm
 
 # Base models fall into loops; 1.1 breaks most of them and still lets them copy. Models
 # that chat are trained out of it.
@@ -28,9 +25,9 @@ _REPEAT_PENALTY = {"chat": 1.0, "completion": 1.1}
 
 @dataclass(frozen=True)
 class Request:
-    """What to write upon: the prompt's tokens, where to stop, and how to choose."""
+    """What to write upon (messages: ``role``, ``content``), where to stop, and how to choose."""
 
-    tokens: list[int]
+    messages: Sequence[PlainMessage]
     stop: Sequence[str]
     max_tokens: int
     temperature: float
@@ -39,11 +36,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some text, maybe none; the last piece also tells why it ended and what it took."""
+    """Some text, maybe none; the last piece also tells why it ended and what it took.
+
+    ``usage`` counts tokens: read, written, and of those read, already known.
+    """
 
     text: str = ""
     finish_reason: str = ""
-    usage: UsageMetadata | None = None
+    usage: tuple[int, int, int] | None = None
 
 
 class LlamaModel:
@@ -79,7 +79,7 @@ class LlamaModel:
         """Return the tokens of a text that stands inside a prompt."""
         return len(self._tokenize(text, beginning=False, special=False))
 
-    def tokens(self, messages: Sequence[BaseMessage]) -> list[int]:
+    def tokens(self, messages: Sequence[PlainMessage]) -> list[int]:
         """Return the prompt; in completion form the last human message is all of it.
 
         Raises:
@@ -91,8 +91,8 @@ class LlamaModel:
             beginning = not prompt.startswith(self._text(self._llama.token_bos()) or "\0")
             tokens = self._tokenize(prompt, beginning, special=True)
         else:
-            human = [m for m in messages if m.type == "human"]
-            tokens = self._tokenize(str((human or messages)[-1].text), True, special=False)
+            human = [m for m in messages if m["role"] == "user"]
+            tokens = self._tokenize((human or messages)[-1]["content"], True, special=False)
         if len(tokens) >= self.window:
             raise EngineError(
                 f"The prompt has {len(tokens)} tokens, the context window holds {self.window}. "
@@ -102,8 +102,12 @@ class LlamaModel:
         return tokens
 
     def write(self, request: Request) -> Generator[Piece, None, None]:
-        """Yield a piece, maybe empty, for each batch read and each token written."""
-        llama, tokens = self._llama, request.tokens
+        """Yield a piece, maybe empty, for each batch read and each token written.
+
+        Raises:
+            EngineError: the prompt leaves no room for an answer.
+        """
+        llama, tokens = self._llama, self.tokens(request.messages)
         room = min(request.max_tokens, self.window - len(tokens))
         cached = llama.longest_token_prefix(llama.eval_tokens, tokens[:-1])
         text = StopFilter(request.stop)
@@ -128,13 +132,7 @@ class LlamaModel:
         except Exception:
             llama.reset()  # what it holds after a failure is not to be built upon
             raise
-        usage = UsageMetadata(
-            input_tokens=len(tokens),
-            output_tokens=written,
-            total_tokens=len(tokens) + written,
-            input_token_details=InputTokenDetails(cache_read=cached),
-        )
-        yield Piece(text.rest(), reason, usage)
+        yield Piece(text.rest(), reason, (len(tokens), written, cached))
 
     def close(self) -> None:
         """Free the model."""

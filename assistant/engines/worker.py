@@ -1,15 +1,17 @@
 """One thread owns an object that is not thread-safe; askers wait in line and read what it yields.
 
-First come, first served, one at a time. It knows nothing of models or prompts: the
-owned object and the work on it are given to it.
+One at a time, and nobody waits for two questions of the same other person. It knows
+nothing of models or prompts: the owned object and the work on it are given to it.
 """
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import logging
 import queue
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing
@@ -25,14 +27,35 @@ _log = logging.getLogger(__name__)
 
 # How long an asker sleeps before it looks whether it was told to stop, or the thread is gone.
 _GLANCE_S = 0.2
+# How long to wait before a lost object is opened again, doubling with each loss in a row.
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.25, 30.0
+# Longer than this nobody waits for it.
+_PATIENCE_S = 2.0
+
+
+class LostError(EngineError):
+    """The owned object is of no further use; it is opened anew for whoever waits."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What an asker reads before its turn: how many are served before it."""
+
+    ahead: int
 
 
 @dataclass(eq=False)
 class _Job:
-    """One asker's work, and the way back: items, then an exception or the end."""
+    """One asker's work, and the way back: items, then an exception or the end.
+
+    ``turn`` orders the line: the round, in which each asker has one turn, then the arrival.
+    """
 
     work: Callable[[Any], Generator[Any, None, None]]
     cancel: threading.Event
+    asker: str
+    turn: tuple[int, int]
+    told: int = 0
     withdrawn: bool = False
     out: queue.SimpleQueue[tuple[str, Any]] = field(default_factory=queue.SimpleQueue)
 
@@ -57,17 +80,21 @@ class Worker(Generic[Owned]):
         self._waiting = waiting
         self._name = name
         self._changed = threading.Condition()
-        self._line: deque[_Job] = deque()
+        self._line: list[_Job] = []
+        self._arrivals = itertools.count()
+        self._rounds: dict[str, int] = {}
+        self._round = 0
         self._serving: _Job | None = None
         self._thread: threading.Thread | None = None
         self._opened: Future[Owned] = Future()
+        self._back_at = 0.0
         self._closed = False
 
     def start(self) -> Owned:
         """Open the object unless it is open, and return it; the thread stays its only user.
 
         Raises:
-            EngineError: the worker is closed, and whatever opening the object raises.
+            EngineError: the worker is closed, or rests after losses; and whatever opening raises.
         """
         with self._changed:
             self._check_open()
@@ -81,25 +108,32 @@ class Worker(Generic[Owned]):
                 )
                 self._thread.start()
             opened = self._opened
+            if (rest := self._back_at - time.monotonic()) > _PATIENCE_S:
+                raise EngineError(
+                    f"{self._name} was lost several times and is started again in {rest:.0f} s. "
+                    "Ask again then; its log says why."
+                )
         return opened.result()
 
     def run(
         self,
         work: Callable[[Owned], Generator[Item, None, None]],
         cancel: threading.Event | None = None,
-    ) -> Generator[Item, None, None]:
-        """Yield what ``work`` yields, once it is this asker's turn.
+        asker: str = "",
+    ) -> Generator[Item | Waiting, None, None]:
+        """Yield `Waiting` whenever the place in line changes, then what ``work`` yields.
 
-        An asker that closes this iterator, or whose ``cancel`` is set, gives up its place:
-        before its turn the work never begins, after that it ends at its next item.
+        Askers take turns: one with many questions in line has the second served after
+        everybody's first. An asker that closes this iterator, or whose ``cancel`` is set,
+        gives up its place: before its turn the work never begins, after that it ends at its
+        next item.
 
         Raises:
             EngineBusyError: too many are waiting; raised at once.
             EngineError: the work failed, was cancelled, or the worker closed or died.
         """
         self.start()
-        job = _Job(work, cancel or threading.Event())
-        thread = self._enqueue(job)
+        job, thread = self._enqueue(work, cancel or threading.Event(), asker)
         try:
             while (item := self._receive(job, thread)) is not None:
                 yield item[0]
@@ -118,7 +152,12 @@ class Worker(Generic[Owned]):
 
     # -- in the askers' threads -------------------------------------------------------------
 
-    def _enqueue(self, job: _Job) -> threading.Thread:
+    def _enqueue(
+        self,
+        work: Callable[[Owned], Generator[Item, None, None]],
+        cancel: threading.Event,
+        asker: str,
+    ) -> tuple[_Job, threading.Thread]:
         with self._changed:
             self._check_open()
             if self._thread is None:
@@ -130,9 +169,21 @@ class Worker(Generic[Owned]):
                     "or raise ASSISTANT_QUEUE_SIZE.",
                     position=ahead,
                 )
-            self._line.append(job)
+            mine = max(self._round, self._rounds.get(asker, -1) + 1)
+            self._rounds[asker] = mine
+            job = _Job(work, cancel, asker, (mine, next(self._arrivals)))
+            bisect.insort(self._line, job, key=lambda waiting: waiting.turn)
+            self._tell_places()
             self._changed.notify_all()
-            return self._thread
+            return job, self._thread
+
+    def _tell_places(self) -> None:
+        """Tell those in line their place, where it changed."""
+        first = 1 if self._serving else 0
+        for ahead, job in enumerate(self._line, first):
+            if ahead and ahead != job.told:
+                job.told = ahead
+                job.out.put(("item", Waiting(ahead)))
 
     def _receive(self, job: _Job, thread: threading.Thread) -> tuple[Any] | None:
         """Return the next item in a tuple, or None after the last one."""
@@ -154,6 +205,7 @@ class Worker(Generic[Owned]):
             job.withdrawn = True
             if job in self._line:
                 self._line.remove(job)
+                self._tell_places()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -169,18 +221,46 @@ class Worker(Generic[Owned]):
 
     def _main(self, opened: Future[Owned]) -> None:
         failure: BaseException | None = None
+        losses = 0
         try:
-            with self._open_owned() as owned:
-                opened.set_result(owned)
-                while job := self._next():
-                    self._serve(job, owned)
+            while not self._closed:
+                with self._open_owned() as owned:
+                    opened.set_result(owned)
+                    served = self._serve_until_lost(owned)
+                if not self._closed:
+                    losses = 1 if served else losses + 1
+                    opened = self._rest(losses)
         except BaseException as error:  # a dead thread must leave nobody waiting
             failure = error
         self._abandon(failure)
         if failure and opened.done():
             _log.error("%s stopped", self._name, exc_info=failure)
-        elif failure:
-            opened.set_exception(failure)
+        elif not opened.done():
+            opened.set_exception(failure or self._gone())
+
+    def _serve_until_lost(self, owned: Owned) -> int:
+        """Serve the line until it is time to close, or the object is lost; return how many."""
+        for served in itertools.count():
+            job = self._next()
+            if job is None or not self._serve(job, owned):
+                return served
+        raise AssertionError("endless")
+
+    def _rest(self, losses: int) -> Future[Owned]:
+        """Wait before the object is opened again, longer after each loss that follows at once.
+
+        Return the promise of the next object.
+        """
+        pause = min(_FIRST_BACKOFF_S * 2 ** (losses - 1), _LONGEST_BACKOFF_S)
+        _log.warning("%s was lost; it is started again in %.1f s", self._name, pause)
+        with self._changed:
+            self._serving = None
+            coming: Future[Owned] = Future()
+            self._opened = coming
+            self._back_at = time.monotonic() + pause
+            self._changed.wait_for(lambda: self._closed, timeout=pause)
+            self._back_at = 0.0
+        return coming
 
     def _next(self) -> _Job | None:
         """Return the job whose turn it is, or None when it is time to close."""
@@ -188,10 +268,15 @@ class Worker(Generic[Owned]):
             self._serving = None
             self._changed.wait_for(lambda: self._closed or self._line)
             if not self._closed:
-                self._serving = self._line.popleft()
+                self._serving = self._line.pop(0)
+                self._round = self._serving.turn[0]
+                if not self._line:
+                    self._rounds = {self._serving.asker: self._round}
+                self._tell_places()
             return self._serving
 
-    def _serve(self, job: _Job, owned: Owned) -> None:
+    def _serve(self, job: _Job, owned: Owned) -> bool:
+        """Do one asker's work; tell whether the object is still good."""
         try:
             if not job.unwanted:
                 with closing(job.work(owned)) as items:
@@ -203,10 +288,12 @@ class Worker(Generic[Owned]):
             job.out.put(("end", None))
         except AssistantError as error:
             job.out.put(("error", error))
+            return not isinstance(error, LostError)
         except Exception as error:
             told = EngineError(f"{self._name} failed while answering ({error}). Ask again.")
             told.__cause__ = error
             job.out.put(("error", told))
+        return True
 
     def _abandon(self, failure: BaseException | None) -> None:
         """Tell everyone who still waits why no answer will come."""

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from assistant.errors import SourceError
 from assistant.ingest.checks import check_size
 from assistant.ingest.parsed import Block, Metadata, Parsed
-from assistant.ingest.worker import receive, send
+from assistant.pipes import receive, send
 
 if TYPE_CHECKING:
     from assistant.settings import Settings

@@ -6,42 +6,16 @@ what becomes of a worker that died, the parent decides.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import struct
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from assistant.errors import SourceError
+from assistant.pipes import receive, send
 
-_LENGTH = struct.Struct(">Q")
-_MAX_MESSAGE = 1 << 30
 _ORPHAN_GRACE_S = 5
-
-
-def send(stream: IO[bytes], message: Any) -> None:
-    """Write a message: eight bytes of length, then JSON."""
-    data = json.dumps(message).encode("ascii")
-    stream.write(_LENGTH.pack(len(data)) + data)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """Return the next message, None at the end of the stream.
-
-    Raises:
-        ValueError: it is no JSON, or longer than any honest one.
-    """
-    prefix = stream.read(_LENGTH.size)
-    if len(prefix) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(prefix)
-    if length > _MAX_MESSAGE:
-        raise ValueError(f"a message of {length} bytes")
-    data = stream.read(length)
-    return json.loads(data) if len(data) == length else None
 
 
 def serve(memory_mb: int, timeout_s: int) -> None:

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done · 1 unexpected failure · 2 wrong usage, setting or question ·
 3 the documents hold no answer · 4 some sources were not taken in · 5 the index cannot
-be used · 6 a model or engine failed · 7 busy · 8 not found.
+be used · 6 a model or engine failed · 7 busy · 8 not found · 9 the answers got worse.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assistant import errors
+from assistant.surfaces import engine
+from assistant.surfaces import eval as evaluation
 
 if TYPE_CHECKING:
     from assistant import Answer, Assistant, Principal
@@ -40,6 +42,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(engine.app, name="engine")
+app.add_typer(evaluation.app, name="eval")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Groups = Annotated[
@@ -145,7 +150,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take documents in; run it again after they changed."""
-    with _assistant() as assistant, _progress(quiet=as_json) as tell:
+    with _assistant() as assistant, progress_bar(quiet=as_json) as tell:
         report = assistant.ingest(*sources, groups=group, progress=tell)
     if as_json:
         _print_json(asdict(report))
@@ -215,7 +220,7 @@ def remove(
 @app.command()
 def reindex() -> None:
     """Build the index anew from the documents it holds, after the embedding model changed."""
-    with _assistant() as assistant, _progress() as tell:
+    with _assistant() as assistant, progress_bar() as tell:
         assistant.reindex(progress=tell)
     typer.echo("The index is rebuilt.")
 
@@ -342,7 +347,7 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
 
 
 @contextmanager
-def _progress(quiet: bool = False) -> Iterator[Any]:
+def progress_bar(quiet: bool = False) -> Iterator[Any]:
     """Yield a progress callback that draws a bar on stderr, when there is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,0 +1,169 @@
+"""The parent's side of the process in which llama.cpp runs: texts counted, answers written.
+
+It starts the process, tells the replies of different askers apart, and says why the process
+ended when it did; `llama_child` is the other side, and who may ask next is the worker's business.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from assistant.engines.llama_model import Piece, Request
+from assistant.engines.worker import LostError
+from assistant.errors import EngineError, ModelError
+from assistant.pipes import receive, send
+from assistant.settings import Settings
+from assistant.types import PromptForm
+
+_STOP_TIMEOUT_S = 2.0
+# -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from assistant.engines.llama_child import serve; serve(sys.argv[2])"
+)
+_KINDS = {"EngineError": EngineError, "ModelError": ModelError}
+
+
+class LlamaProcess:
+    """A process with a loaded model; one asker at a time may `write`, any may `count`.
+
+    Raises:
+        ModelError: the model is missing or does not load.
+        LostError: the process ended while loading; later also from `count` and `write`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
+        self._ids = itertools.count(1)
+        self._replies: dict[int, queue.SimpleQueue[tuple[str, Any]]] = {0: queue.SimpleQueue()}
+        self._lost = False
+        self._lock = threading.Lock()
+        paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
+        told = settings.model_dump_json(exclude={"vllm_api_key"})
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CHILD, paths, told],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        threading.Thread(target=self._read, name="llama.cpp replies", daemon=True).start()
+        try:
+            window, form = self._receive(self._replies[0])
+        except BaseException:
+            self.close()
+            raise
+        self.window: int = window
+        self.form: PromptForm = form
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def count(self, text: str) -> int:
+        """Return the tokens of a text that stands inside a prompt."""
+        with self._asking("count", text) as (_, replies):
+            return int(self._receive(replies))
+
+    def write(self, request: Request) -> Generator[Piece, None, None]:
+        """Yield a piece, maybe empty, for each batch read and each token written."""
+        with self._asking("write", asdict(request)) as (ident, replies):
+            try:
+                while (piece := self._receive(replies)) is not None:
+                    text, reason, usage = piece
+                    yield Piece(text, reason, usage and tuple(usage))
+            finally:
+                with suppress(LostError):
+                    self._send([ident, "stop", None])
+
+    def close(self) -> None:
+        """End the process: by closing its input, else by force."""
+        assert self._process.stdin and self._process.stdout
+        with suppress(BrokenPipeError):  # it is gone already
+            self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _asking(
+        self, task: str, value: Any
+    ) -> Generator[tuple[int, queue.SimpleQueue[tuple[str, Any]]], None, None]:
+        replies: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        with self._lock:
+            if self._lost:
+                raise LostError(self._obituary())
+            ident = next(self._ids)
+            self._replies[ident] = replies
+        try:
+            self._send([ident, task, value])
+            yield ident, replies
+        finally:
+            with self._lock:
+                self._replies.pop(ident, None)
+
+    def _send(self, message: list[Any]) -> None:
+        assert self._process.stdin
+        try:
+            with self._lock:
+                send(self._process.stdin, message)
+        except (OSError, ValueError) as error:  # a broken or a closed pipe
+            raise LostError(self._obituary()) from error
+
+    def _receive(self, replies: queue.SimpleQueue[tuple[str, Any]]) -> Any:
+        kind, value = replies.get()
+        if kind == "lost":
+            raise LostError(self._obituary())
+        if kind == "error":
+            name, text = value
+            raise _KINDS.get(name, RuntimeError)(text)
+        return value
+
+    def _read(self) -> None:
+        """Hand each reply to who asked; at the end tell all that no more will come."""
+        assert self._process.stdout
+        with suppress(OSError, ValueError):  # a broken pipe, or no JSON: as good as lost
+            while (message := receive(self._process.stdout)) is not None:
+                ident, kind, value = message
+                with self._lock:
+                    asked = self._replies.get(ident)
+                if asked is not None:
+                    asked.put((kind, value))
+        with self._lock:
+            self._lost = True
+            for asked in self._replies.values():
+                asked.put(("lost", None))
+        self._process.stdout.close()
+
+    def _obituary(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_TIMEOUT_S)
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return (
+                f"llama.cpp crashed ({signal.Signals(-code).name}) and is started again. Ask "
+                "again; if it crashes again, the model's file may be damaged or memory short."
+            )
+        with suppress(OSError, ValueError):
+            self._errors.seek(0)
+            lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+            return f"llama.cpp ended ({lines[-1] if lines else f'exit code {code}'}). Ask again."
+        return "llama.cpp was stopped. Ask again."

@@ -1,0 +1,193 @@
+"""A vLLM server of one's own: started with the settings' model, watched, and stopped cleanly.
+
+vLLM lives in an environment of its own (``vllm_python``), since it pins other versions of torch
+than this product; it is a child process, spoken to over HTTP like any other server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO
+from urllib.parse import urlsplit
+
+from assistant.errors import ConfigurationError, EngineError
+from assistant.settings import Settings
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+_LOOK_EVERY_S = 1.0
+_LOOK_TIMEOUT_S = 3.0
+_STOP_TIMEOUT_S = 30.0
+_MODULE = "vllm.entrypoints.openai.api_server"
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """How a model server is: what it offers, and how many requests it works on and has waiting.
+
+    ``running`` and ``waiting`` are None where the server does not tell.
+    """
+
+    url: str
+    healthy: bool
+    models: tuple[str, ...] = ()
+    running: int | None = None
+    waiting: int | None = None
+    problem: str = ""
+
+
+def serve_command(settings: Settings, extra: Sequence[str] = ()) -> list[str]:
+    """Return the command that starts vLLM as the settings say; ``extra`` goes to vLLM as it is.
+
+    Raises:
+        ConfigurationError: no model is set.
+    """
+    if not settings.vllm_serve_model:
+        raise ConfigurationError(
+            "No model to serve is set. Set ASSISTANT_VLLM_SERVE_MODEL to a folder or to a name "
+            "on the hub, such as Qwen/Qwen3-8B-AWQ; the README lists some by GPU memory."
+        )
+    address = urlsplit(settings.vllm_base_url or DEFAULT_URL)
+    options: dict[str, object] = {
+        "model": settings.vllm_serve_model,
+        "served-model-name": settings.vllm_model or settings.vllm_serve_model,
+        "host": address.hostname or "127.0.0.1",
+        "port": address.port or 8000,
+        "tensor-parallel-size": settings.vllm_tensor_parallel,
+        "gpu-memory-utilization": settings.vllm_gpu_memory,
+        "quantization": settings.vllm_quantization,
+        "max-model-len": settings.vllm_context,
+    }
+    command = [str(settings.vllm_python), "-m", _MODULE, "--enable-prefix-caching"]
+    command += [
+        part for name, value in options.items() if value for part in (f"--{name}", f"{value}")
+    ]
+    if settings.vllm_adapters:
+        adapters = [f"{name}={folder}" for name, folder in settings.vllm_adapters.items()]
+        command += ["--enable-lora", "--lora-modules", *adapters]
+    return [*command, *extra]
+
+
+def serve(settings: Settings, extra: Sequence[str], log: Callable[[str], None]) -> int:
+    """Run vLLM until it ends or this process is told to stop; return its exit code.
+
+    Args:
+        settings: the ``vllm_*`` ones count.
+        extra: further options for vLLM.
+        log: is given each line that vLLM prints, and one when it is ready.
+
+    Raises:
+        ConfigurationError: no model is set, or the interpreter is not there.
+    """
+    command = serve_command(settings, extra)
+    # The key goes by the environment: a command line is everybody's to read.
+    environment = {**os.environ, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if key := settings.vllm_api_key.get_secret_value():
+        environment["VLLM_API_KEY"] = key
+    try:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is ours to pass on, once
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"{settings.vllm_python} cannot be run ({error}). Set ASSISTANT_VLLM_PYTHON to the "
+            "interpreter of an environment with vLLM: python -m venv vllm && vllm/bin/pip install "
+            "vllm."
+        ) from error
+    assert process.stdout
+    reader = threading.Thread(target=_pass_on, args=(process.stdout, log), daemon=True)
+    reader.start()
+    try:
+        _announce(process, settings, log)
+        return process.wait()
+    finally:
+        _stop(process)
+        reader.join(_LOOK_TIMEOUT_S)
+
+
+def server_status(settings: Settings) -> ServerStatus:
+    """Ask a model server how it is; a server that does not answer is a status too."""
+    url = (settings.vllm_base_url or DEFAULT_URL).rstrip("/")
+    root = url.removesuffix("/v1")
+    try:
+        models = json.loads(_get(f"{url}/models", settings))["data"]
+    except (OSError, ValueError, KeyError) as error:
+        return ServerStatus(url, False, problem=str(error) or type(error).__name__)
+    try:
+        metrics = _get(f"{root}/metrics", settings)
+    except OSError:  # not vLLM
+        metrics = ""
+    return ServerStatus(
+        url,
+        True,
+        tuple(str(model["id"]) for model in models),
+        _gauge(metrics, "vllm:num_requests_running"),
+        _gauge(metrics, "vllm:num_requests_waiting"),
+    )
+
+
+def _announce(
+    process: subprocess.Popen[str], settings: Settings, log: Callable[[str], None]
+) -> None:
+    """Wait until the server answers, and say so."""
+    while process.poll() is None:
+        status = server_status(settings)
+        if status.healthy:
+            log(f"ready at {status.url}: {', '.join(status.models)}")
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise EngineError(
+        f"vLLM ended with exit code {process.returncode} before it was ready; the lines above say "
+        "why. Often the model is larger than the GPU: lower ASSISTANT_VLLM_CONTEXT, choose a "
+        "quantised model, or raise ASSISTANT_VLLM_TENSOR_PARALLEL."
+    )
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Ask the server to end, as Ctrl-C would; insist after a while, and sweep its helpers."""
+    for how, patience in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGTERM, _LOOK_TIMEOUT_S)):
+        if process.poll() is not None:
+            break
+        process.send_signal(how)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def _pass_on(lines: IO[str], log: Callable[[str], None]) -> None:
+    for line in lines:
+        log(line.rstrip("\n"))
+
+
+def _get(url: str, settings: Settings) -> str:
+    request = urllib.request.Request(url)
+    if key := settings.vllm_api_key.get_secret_value():
+        request.add_header("Authorization", f"Bearer {key}")
+    with urllib.request.urlopen(request, timeout=_LOOK_TIMEOUT_S) as reply:
+        return str(reply.read().decode("utf-8", "replace"))
+
+
+def _gauge(metrics: str, name: str) -> int | None:
+    """Return a gauge's sum over its labels, None where it is not told."""
+    found = [line for line in metrics.splitlines() if line.startswith(f"{name}{{")]
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in found)) if found else None

@@ -1,0 +1,53 @@
+"""`assistant engine`: run a vLLM server with the settings' model, and see how engines are."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Run a vLLM server, or see how the engines are.", no_args_is_help=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def serve(context: typer.Context) -> None:
+    """Start vLLM with the settings' model; further options go to vLLM. Ctrl-C stops it."""
+    from assistant import Settings
+    from assistant.engines.serve import serve as run
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
+    sys.exit(run(Settings(), context.args, lambda line: typer.echo(line)))
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the model server's models and queue, and which engine would answer now."""
+    from assistant import Assistant, Settings
+    from assistant.engines.serve import server_status
+
+    settings = Settings()
+    told: dict[str, Any] = {}
+    if settings.vllm_base_url:
+        told["server"] = asdict(server_status(settings))
+    with Assistant(settings) as assistant:
+        health = assistant.health()
+    told |= {"engine": health.engine, "problems": health.problems}
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    server = told.get("server")
+    if server:
+        typer.secho(f"{'ok' if server['healthy'] else '!!'} ", nl=False, bold=True)
+        queue = f", {server['running']} running, {server['waiting']} waiting"
+        offered = ", ".join(server["models"]) + (queue if server["running"] is not None else "")
+        typer.echo(f"{server['url']}: {offered or server['problem']}")
+    typer.echo(f"answers now: {health.engine}")
+    for problem in health.problems:
+        typer.secho(f"   {problem}", fg="yellow")
