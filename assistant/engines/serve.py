@@ -175,8 +175,9 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _pass_on(lines: IO[str], log: Callable[[str], None]) -> None:
-    for line in lines:
-        log(line.rstrip("\n"))
+    with lines:
+        for line in lines:
+            log(line.rstrip("\n"))
 
 
 def _get(url: str, settings: Settings) -> str:

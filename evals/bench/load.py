@@ -109,7 +109,7 @@ def overhead(settings: Settings) -> None:
         object.__setattr__(engine, "stream", noting)
         assistant.ask(QUESTIONS[0])
         slower, later = [], []
-        for turn, question in enumerate(QUESTIONS * 4):
+        for turn, question in enumerate(QUESTIONS * 5):
             bare: dict[str, float] = {}
             if turn % 2:
                 bare = _bare(stream, *_prompt_of(assistant, question, prompts, stream))
@@ -117,12 +117,15 @@ def overhead(settings: Settings) -> None:
             began = time.perf_counter()
             answer = assistant.ask(question)
             whole = time.perf_counter() - began - answer.timings["retrieve"]
+            if answer.engine != engine.name:  # nothing it wrote held, and quoting took over
+                continue
             if not bare:
                 _forget(stream)
                 bare = _bare(stream, *prompts[-1])
             slower.append(bare["total"] / whole)
             first = answer.timings["first_token"] - answer.timings["retrieve"]
             later.append(1000 * (first - bare["first"]))
+    print(f"{engine.name}, {len(slower)} answers\n")
     print("| through `Assistant.stream` against the bare engine | median | worst of nine in ten |")
     print("|---|---|---|")
     print(f"| tokens a second, ratio | {statistics.median(slower):.3f} | {_low(slower):.3f} |")
