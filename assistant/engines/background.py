@@ -10,6 +10,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from assistant.errors import EngineError
@@ -29,8 +30,22 @@ class Background:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, task: Coroutine[Any, Any, Item]) -> Item:
-        """Return what a task returns, or raise what it raises."""
-        return asyncio.run_coroutine_threadsafe(task, self._started()).result()
+        """Return what a task returns, or raise what it raises.
+
+        Raises:
+            EngineError: the loop was closed meanwhile.
+        """
+        loop = self._started()
+        coming = asyncio.run_coroutine_threadsafe(task, loop)
+        while True:
+            try:
+                return coming.result(_GLANCE_S)
+            except TimeoutError:
+                if coming.done():  # it was the task that timed out
+                    raise
+                self._check_open(loop)
+            except CancelledError:
+                raise _closed(self._name) from None
 
     def draw(
         self, items: AsyncIterator[Item], cancel: threading.Event | None = None
@@ -38,7 +53,7 @@ class Background:
         """Yield what ``items`` produces; closing this, or ``cancel``, cancels its task at once.
 
         Raises:
-            EngineError: it was cancelled.
+            EngineError: it was cancelled, or the loop was closed.
         """
         drawn: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
@@ -51,7 +66,8 @@ class Background:
                 drawn.put(("error", error))
                 raise
 
-        task = asyncio.run_coroutine_threadsafe(pump(), self._started())
+        loop = self._started()
+        task = asyncio.run_coroutine_threadsafe(pump(), loop)
         try:
             while True:
                 if cancel is not None and cancel.is_set():
@@ -61,9 +77,12 @@ class Background:
                 try:
                     kind, value = drawn.get(timeout=_GLANCE_S)
                 except queue.Empty:
+                    self._check_open(loop)
                     continue
                 if kind == "error":
-                    raise value
+                    raise (
+                        _closed(self._name) if isinstance(value, asyncio.CancelledError) else value
+                    )
                 if kind == "end":
                     return
                 yield value
@@ -77,6 +96,11 @@ class Background:
         if loop is not None:
             asyncio.run_coroutine_threadsafe(_wind_up(last), loop)
 
+    def _check_open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A task given to a loop that ends never tells so itself."""
+        if self._loop is not loop:
+            raise _closed(self._name)
+
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
@@ -85,6 +109,10 @@ class Background:
                     target=_run, args=(self._loop,), name=self._name, daemon=True
                 ).start()
             return self._loop
+
+
+def _closed(name: str) -> EngineError:
+    return EngineError(f"The {name} was closed in the middle of its work. Open the assistant anew.")
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
