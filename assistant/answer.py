@@ -34,7 +34,13 @@ from assistant.engines.base import (
 )
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.engines.failover import Engines
-from assistant.errors import EngineBusyError, EngineError, QuestionError
+from assistant.errors import (
+    AssistantError,
+    EngineBusyError,
+    EngineError,
+    ModelError,
+    QuestionError,
+)
 from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
 from assistant.retrieve import Found, Gate
@@ -79,7 +85,7 @@ class _Turn:
         finally:
             self.timings[stage] = self.timings.get(stage, 0.0) + time.perf_counter() - began
 
-    def start_over(self, error: EngineError) -> AnswerEvent:
+    def start_over(self, error: AssistantError) -> AnswerEvent:
         """Forget what an engine said that failed, and say so."""
         self.text, self.citations, self.cut_off, self.usage = "", CitationList(), False, Usage()
         self.notice = str(error)
@@ -166,7 +172,7 @@ class Answerer:
             try:
                 with failures_named(engine):
                     rewritten = clean_text(str(engine.invoke(messages).text))
-            except EngineError as error:
+            except (EngineError, ModelError) as error:
                 self._failed(engine, error)
                 continue
             if rewritten and len(rewritten) <= self._settings.max_question_chars:
@@ -188,7 +194,7 @@ class Answerer:
         for engine in self._engines.candidates():
             try:
                 yield from self._speak(turn, engine, question, hits)
-            except EngineError as error:
+            except (EngineError, ModelError) as error:
                 self._failed(engine, error)
                 yield turn.start_over(error)
             else:
@@ -198,7 +204,7 @@ class Answerer:
             fallback = ExtractiveEngine(embedder=self._embedder)
             yield from self._speak(turn, fallback, question, hits)
 
-    def _failed(self, engine: BaseChatModel, error: EngineError) -> None:
+    def _failed(self, engine: BaseChatModel, error: AssistantError) -> None:
         """Note the failure; a full queue is none, and the asker is told of it at once."""
         if isinstance(error, EngineBusyError):
             raise error

@@ -116,7 +116,7 @@ class Answer:
 
     ``confidence`` is the evidence gate's probability that the documents hold the
     answer; ``timings`` are seconds a stage, ``first_token`` those from the question to the
-    engine's first word. ``notice`` says why another engine than the preferred one spoke, ``""``: none did.
+    engine's first word. ``notice`` says why another engine than the preferred one spoke.
     """
 
     text: str

@@ -80,9 +80,8 @@ class Background:
                     self._check_open(loop)
                     continue
                 if kind == "error":
-                    raise (
-                        _closed(self._name) if isinstance(value, asyncio.CancelledError) else value
-                    )
+                    gone = isinstance(value, asyncio.CancelledError)
+                    raise _closed(self._name) if gone else value
                 if kind == "end":
                     return
                 yield value

@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from assistant.embed import Embedder
 from assistant.engines.base import Engine, engine_name, load_engine
 from assistant.engines.extractive import ExtractiveEngine
-from assistant.errors import AssistantError, EngineError
+from assistant.errors import AssistantError
 from assistant.settings import Settings
 
 AUTO = "auto"
@@ -119,11 +119,11 @@ class Engines:
         last_resort.load()
         yield last_resort.engine
 
-    def failed(self, engine: BaseChatModel, error: EngineError) -> None:
+    def failed(self, engine: BaseChatModel, error: AssistantError) -> None:
         """Note that an engine failed while it answered.
 
         Raises:
-            EngineError: the same one, when no other engine can stand in.
+            AssistantError: the same one, when no other engine can stand in.
         """
         place = self._place(engine)
         if place is self._places[-1]:
