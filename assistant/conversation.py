@@ -201,7 +201,7 @@ class ConversationStore:
                 (answer_id, user_id, verdict, comment, datetime.now(UTC).isoformat()),
             )
 
-    def to_review(self) -> list[Reviewable]:
+    def to_review(self) -> tuple[Reviewable, ...]:
         """Return the refused and the disliked answers of all users, oldest first.
 
         For whoever runs the assistant; no surface offers it to those who ask.
@@ -213,10 +213,10 @@ class ConversationStore:
                 "WHERE m.role = 'assistant' AND (m.refused OR f.verdict = 'down') ORDER BY m.id"
             ).fetchall()
             asked = [self._questions_before(row) for row in rows]
-        return [
+        return tuple(
             Reviewable(
                 question=questions[-1],
-                history=tuple(questions[:-1]),
+                history=questions[:-1],
                 groups=tuple(json.loads(row["groups"])),
                 answer=row["text"],
                 refused=bool(row["refused"]),
@@ -225,21 +225,21 @@ class ConversationStore:
                 at=datetime.fromisoformat(row["at"]),
             )
             for row, questions in zip(rows, asked, strict=True)
-        ]
+        )
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
 
-    def _questions_before(self, answer: Any) -> list[str]:
+    def _questions_before(self, answer: Any) -> tuple[str, ...]:
         """Return the question of an answer, after the last few questions before it."""
         rows = self._db.execute(
             "SELECT text FROM messages WHERE conversation_id = ? AND role = 'user' AND id < ? "
             "ORDER BY id DESC LIMIT ?",
             (answer["conversation_id"], answer["id"], 1 + _REVIEWED_HISTORY),
         ).fetchall()
-        return [row["text"] for row in reversed(rows)]
+        return tuple(row["text"] for row in reversed(rows))
 
     def _own(self, conversation_id: str, user_id: str) -> Any:
         row = self._db.execute(

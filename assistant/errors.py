@@ -9,7 +9,8 @@ AssistantError
 │   └── StorageFullError      the disk took no more
 ├── ModelError                a model is missing or does not load
 ├── EngineError               an engine failed while answering
-│   └── EngineBusyError       too many questions are waiting
+│   ├── EngineBusyError       too many questions are waiting
+│   └── RequestRefusedError   an engine that works will not take this very question
 ├── QuestionError             the question cannot be answered as it was put
 └── NotFoundError             no such document or conversation, or not yours to see
 
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "NotFoundError",
     "QuestionError",
+    "RequestRefusedError",
     "SourceError",
     "StorageFullError",
     "StoreError",
@@ -75,6 +77,10 @@ class EngineBusyError(EngineError):
     def __init__(self, message: str, position: int) -> None:
         super().__init__(message)
         self.position = position
+
+
+class RequestRefusedError(EngineError):
+    """The engine works, but not for this question: its prompt is too long, say."""
 
 
 class QuestionError(AssistantError):

@@ -148,6 +148,72 @@ def test_the_place_in_line_is_told_when_it_changes(shop: Workshop) -> None:
     second.result(SECONDS)
 
 
+def test_a_full_line_makes_room_for_who_has_nothing_in_it(shop: Workshop) -> None:
+    held = Held()
+    served = shop.ask(held, asker="wu")
+    shop.until(lambda: "begun" in shop.log)
+    flood = [shop.ask(saying("wu"), asker="wu")]
+    shop.waiting(1)
+    flood.append(shop.ask(saying("wu last"), asker="wu"))
+    shop.waiting(2)
+    lin = shop.ask(saying("lin"), asker="lin")
+    with pytest.raises(EngineBusyError):
+        flood[1].result(SECONDS)
+    with pytest.raises(EngineBusyError):
+        next(shop.worker.run(saying("lin again"), asker="lin"))
+    held.go.set()
+    assert lin.result(SECONDS) == ["lin"]
+    assert flood[0].result(SECONDS) == ["wu"]
+    served.result(SECONDS)
+
+
+def test_who_gives_up_a_place_gets_the_turn_back(shop: Workshop) -> None:
+    held = Held()
+    served = shop.ask(held, asker="wu")
+    shop.until(lambda: "begun" in shop.log)
+    for _ in range(5):
+        given_up = shop.worker.run(saying("never"), asker="lin")
+        next(given_up)
+        given_up.close()
+    wu = shop.ask(saying("wu"), asker="wu")
+    shop.waiting(1)
+    lin = shop.ask(saying("lin"), asker="lin")
+    shop.waiting(2)
+    held.go.set()
+    for future in (served, wu, lin):
+        future.result(SECONDS)
+    assert shop.log[3:] == ["lin", "wu"]
+
+
+def test_a_question_cancelled_from_another_thread_is_no_whole_answer(shop: Workshop) -> None:
+    cancel = threading.Event()
+    held = Held()
+    asked = shop.ask(held, cancel)
+    shop.until(lambda: "begun" in shop.log)
+    cancel.set()
+    held.go.set()
+    with pytest.raises(EngineError, match="cancelled"):
+        asked.result(SECONDS)
+
+
+def test_closing_interrupts_an_object_that_does_not_come_back() -> None:
+    hanging, freed = threading.Event(), threading.Event()
+
+    @contextmanager
+    def opened() -> Iterator[list[str]]:
+        hanging.set()
+        assert freed.wait(SECONDS), "never interrupted"
+        yield []
+
+    worker: Worker[list[str]] = Worker(opened, 1, "The hanging one", freed.set)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(worker.start)
+        assert hanging.wait(SECONDS)
+        worker.close()
+        with pytest.raises(EngineError, match="closed"):
+            waiting.result(SECONDS)
+
+
 def losing(log: list[str]) -> Generator[str, None, None]:
     log.append("losing")
     raise LostError("it crashed")

@@ -8,7 +8,7 @@ from assistant import Assistant, Settings
 from assistant.embed import HashEmbedder
 from assistant.engines.base import ScriptedEngine, engine_name
 from assistant.engines.failover import Breaker, Engines, choose_engines
-from assistant.errors import EngineBusyError, EngineError, ModelError
+from assistant.errors import EngineBusyError, EngineError, ModelError, RequestRefusedError
 
 RIGHT = "员工每年享有十五天带薪年假[1]。"
 QUESTION = "员工每年的年假有几天？"
@@ -195,6 +195,24 @@ def test_an_engine_that_dies_in_mid_answer_is_told_and_stood_in_for(
         assert (answer.engine, len(answer.citations)) == ("local", 1)
         assert "server failed" in answer.notice
         assert assistant.ask(QUESTION).engine == "local", "the next question spares the dead one"
+
+
+def test_a_refused_question_does_not_take_the_engine_from_the_others(
+    settings: Settings, papers: Path
+) -> None:
+    server = Server(replies=[RequestRefusedError("too long"), RIGHT])
+    local = ScriptedEngine(name="local", replies=[RIGHT])
+    with asking(settings, Engines([server, local]), papers) as assistant:
+        assert assistant.ask(QUESTION).engine == "local"
+        assert assistant.ask(QUESTION).engine == "server"
+
+
+def test_whatever_an_engine_raises_when_it_is_opened_it_is_passed_over() -> None:
+    class Odd(Server):
+        def load(self) -> None:
+            raise FileNotFoundError("no temporary folder")
+
+    assert names(Engines([Odd(), ScriptedEngine(name="local")])) == ["local"]
 
 
 def test_a_full_queue_is_no_failure(settings: Settings, papers: Path) -> None:

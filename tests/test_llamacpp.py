@@ -230,6 +230,30 @@ def test_a_crash_in_native_code_is_survived_and_told() -> None:
     engine.close()
 
 
+def test_a_process_that_hangs_does_not_keep_the_engine_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = llamacpp(llm_context=512)
+    process = engine._worker.start()
+    os.kill(process.pid, signal.SIGSTOP)
+    monkeypatch.setattr("assistant.engines.llama_process._STALL_S", 0.5)
+    stalled = engine._worker.start().write(Request([], (), 1, 0.0, 0))
+    with pytest.raises(EngineError, match="no sign of life"):
+        process._receive(process._replies[0], 0.5)
+    stalled.close()
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < SECONDS / 2
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_the_command_line_tells_no_secret() -> None:
+    engine = llamacpp(llm_context=512, vllm_base_url="http://user:s3cret@127.0.0.1:9/v1")
+    pid = engine._worker.start().pid
+    assert "s3cret" not in Path(f"/proc/{pid}/cmdline").read_text()
+    engine.close()
+
+
 def test_the_process_ends_with_its_parent() -> None:
     code = (
         "from assistant.settings import Settings; from assistant.engines.base import load_engine\n"

@@ -24,7 +24,7 @@ from assistant import Assistant
 from assistant.engines.base import Engine, load_engine
 from assistant.engines.gguf import embedded_gguf
 from assistant.engines.openai_compatible import OpenAICompatibleEngine
-from assistant.errors import ConfigurationError, EngineError
+from assistant.errors import ConfigurationError, EngineError, RequestRefusedError
 from assistant.settings import Settings
 
 SECONDS = 30.0
@@ -156,14 +156,15 @@ def test_an_answer_that_breaks_off_is_an_error(odd: Odd, engine: OpenAICompatibl
 
 
 @HOSTS
-@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 429, 500, 503])
 def test_what_the_server_says_is_told(
     odd: Odd, engine: OpenAICompatibleEngine, status: int
 ) -> None:
     engine.load()
     odd.status = status
-    with pytest.raises(EngineError, match=f"{status}.*as it was told.*engine status"):
+    with pytest.raises(EngineError, match=f"{status}.*as it was told.*[Aa]sk again") as told:
         engine.invoke("?")
+    assert isinstance(told.value, RequestRefusedError) == (status in (400, 422, 429))
 
 
 @HOSTS

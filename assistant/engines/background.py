@@ -28,6 +28,7 @@ class Background:
         self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def run(self, task: Coroutine[Any, Any, Item]) -> Item:
         """Return what a task returns, or raise what it raises.
@@ -102,11 +103,13 @@ class Background:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
+            # A thread does not survive a fork: the child needs a loop of its own.
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=_run, args=(self._loop,), name=self._name, daemon=True
-                ).start()
+                )
+                self._thread.start()
             return self._loop
 
 

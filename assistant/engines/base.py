@@ -7,6 +7,7 @@ the functions here ask a model what it wants and fall back where it does not say
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from langchain_core.messages import (
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from assistant.errors import AssistantError, ConfigurationError, EngineError
+from assistant.errors import AssistantError, ConfigurationError, EngineError, ModelError
 from assistant.settings import Settings
 from assistant.text import is_cjk
 from assistant.types import PromptForm
@@ -124,6 +125,11 @@ def ahead_of(piece: BaseMessage) -> int:
     return int(piece.response_metadata.get(_AHEAD, 0))
 
 
+def without_password(url: str) -> str:
+    """Return an address as people may see it."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
 def attach_evidence(messages: Sequence[BaseMessage], evidence: Evidence) -> list[BaseMessage]:
     """Return the messages with the evidence beside the last one's text."""
     last = messages[-1].model_copy(update={"additional_kwargs": {_EVIDENCE: evidence}})
@@ -146,6 +152,8 @@ def failures_named(model: BaseChatModel) -> Iterator[None]:
     """Turn whatever a model raises into an EngineError; each LangChain model has its own kinds."""
     try:
         yield
+    except ModelError as error:
+        raise EngineError(str(error)) from error
     except AssistantError:
         raise
     except Exception as error:

@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from assistant.embed import Embedder
 from assistant.engines.base import Engine, engine_name, load_engine
 from assistant.engines.extractive import ExtractiveEngine
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, RequestRefusedError
 from assistant.settings import Settings
 
 AUTO = "auto"
@@ -81,7 +81,7 @@ class _Place:
         self.ready = True
         self.breaker.opened()
 
-    def fail(self, error: AssistantError) -> None:
+    def fail(self, error: Exception) -> None:
         self.ready = False
         self.breaker.failed(str(error))
 
@@ -112,7 +112,7 @@ class Engines:
                 continue
             try:
                 place.load()
-            except AssistantError as error:
+            except Exception as error:  # whatever kind: it cannot be used
                 place.fail(error)
             else:
                 yield place.engine
@@ -120,7 +120,7 @@ class Engines:
         yield last_resort.engine
 
     def failed(self, engine: BaseChatModel, error: AssistantError) -> None:
-        """Note that an engine failed while it answered.
+        """Note that an engine failed while it answered; a refused request is no failure of it.
 
         Raises:
             AssistantError: the same one, when no other engine can stand in.
@@ -128,7 +128,8 @@ class Engines:
         place = self._place(engine)
         if place is self._places[-1]:
             raise error
-        place.fail(error)
+        if not isinstance(error, RequestRefusedError):  # others may ask it all the same
+            place.fail(error)
 
     def succeeded(self, engine: BaseChatModel) -> None:
         """Note that an engine gave its answer."""

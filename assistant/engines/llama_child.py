@@ -7,7 +7,6 @@ and in which order, the parent decides.
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import queue
@@ -37,12 +36,12 @@ _BATCH_CPU, _BATCH_GPU = 128, 512
 _GGML_ERROR = 4  # ggml.h; llama_cpp._logger still maps the levels of an older one
 
 
-def serve(settings: str) -> None:
+def serve() -> None:
     """Be the process: load the model, then answer each request on standard input.
 
-    A request is ``[id, "count", text]``, ``[id, "write", fields of a Request]`` or
-    ``[id, "stop", null]``; a reply ``[id, kind, value]``. Texts are counted while the
-    model writes.
+    The first message holds the settings. A request is ``[id, "count", text]``,
+    ``[id, "write", fields of a Request]`` or ``[id, "stop", null]``; a reply
+    ``[id, kind, value]``. Texts are counted while the model writes.
     """
     replies, sending = os.fdopen(os.dup(1), "wb"), threading.Lock()
     os.dup2(2, 1)  # what a library prints must not look like a reply
@@ -52,7 +51,7 @@ def serve(settings: str) -> None:
             send(replies, [ident, kind, value])
 
     try:
-        model = open_model(Settings(**json.loads(settings)))
+        model = open_model(Settings(**(receive(sys.stdin.buffer) or {})))
     except AssistantError as error:
         reply(0, "error", [type(error).__name__, str(error)])
         return

@@ -15,7 +15,7 @@ from typing import Any
 
 from assistant.engines.chat import ChatTemplate, PlainMessage
 from assistant.engines.stops import StopFilter
-from assistant.errors import EngineError, ModelError
+from assistant.errors import EngineError, ModelError, RequestRefusedError
 from assistant.types import PromptForm
 
 # Base models fall into loops; 1.1 breaks most of them and still lets them copy. Models
@@ -83,7 +83,7 @@ class LlamaModel:
         """Return the prompt; in completion form the last human message is all of it.
 
         Raises:
-            EngineError: it leaves no room for an answer.
+            RequestRefusedError: it leaves no room for an answer.
         """
         if self.form == "chat":
             prompt = self._chat.prompt(messages)
@@ -94,7 +94,7 @@ class LlamaModel:
             human = [m for m in messages if m["role"] == "user"]
             tokens = self._tokenize((human or messages)[-1]["content"], True, special=False)
         if len(tokens) >= self.window:
-            raise EngineError(
+            raise RequestRefusedError(
                 f"The prompt has {len(tokens)} tokens, the context window holds {self.window}. "
                 "Raise ASSISTANT_LLM_CONTEXT (llm_context) as far as the model allows, or lower "
                 "ASSISTANT_MAX_PASSAGES."
@@ -105,7 +105,7 @@ class LlamaModel:
         """Yield a piece, maybe empty, for each batch read and each token written.
 
         Raises:
-            EngineError: the prompt leaves no room for an answer.
+            RequestRefusedError: the prompt leaves no room for an answer.
         """
         llama, tokens = self._llama, self.tokens(request.messages)
         room = min(request.max_tokens, self.window - len(tokens))

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from assistant.engines.llama_model import Piece, Request
 from assistant.engines.worker import LostError
-from assistant.errors import EngineError, ModelError
+from assistant.errors import EngineError, ModelError, RequestRefusedError
 from assistant.pipes import receive, send
 from assistant.settings import Settings
 from assistant.types import PromptForm
@@ -31,42 +31,44 @@ _STOP_TIMEOUT_S = 2.0
 # -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from assistant.engines.llama_child import serve; serve(sys.argv[2])"
+    "from assistant.engines.llama_child import serve; serve()"
 )
-_KINDS = {"EngineError": EngineError, "ModelError": ModelError}
+_KINDS = {kind.__name__: kind for kind in (EngineError, ModelError, RequestRefusedError)}
+# Longer without a sign of life, and it hangs: one step is a batch of tokens or one token.
+_STALL_S = 300.0
+_MOST_LOADING_S = 1800.0
 
 
 class LlamaProcess:
     """A process with a loaded model; one asker at a time may `write`, any may `count`.
 
+    It is started at once; `wait_until_ready` comes before any other use.
+
     Raises:
-        ModelError: the model is missing or does not load.
-        LostError: the process ended while loading; later also from `count` and `write`.
+        ModelError: no process can be started.
+        LostError: from any use, when the process ended or hangs.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
+        self._errors, self._process = _started()
         self._ids = itertools.count(1)
         self._replies: dict[int, queue.SimpleQueue[tuple[str, Any]]] = {0: queue.SimpleQueue()}
         self._lost = False
         self._lock = threading.Lock()
-        paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
-        told = settings.model_dump_json(exclude={"vllm_api_key"})
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, paths, told],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-        )
         threading.Thread(target=self._read, name="llama.cpp replies", daemon=True).start()
-        try:
-            window, form = self._receive(self._replies[0])
-        except BaseException:
-            self.close()
-            raise
-        self.window: int = window
-        self.form: PromptForm = form
+        # By the pipe: a command line is everybody's to read.
+        names = [name for name in Settings.model_fields if name.startswith("llm_")]
+        self._send(settings.model_dump(mode="json", include={*names, "cache_dir"}))
+        self.window = 0
+        self.form: PromptForm = "completion"
+
+    def wait_until_ready(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises:
+            ModelError: it is missing or does not load.
+        """
+        self.window, self.form = self._receive(self._replies[0], _MOST_LOADING_S)
 
     @property
     def pid(self) -> int:
@@ -88,6 +90,10 @@ class LlamaProcess:
             finally:
                 with suppress(LostError):
                     self._send([ident, "stop", None])
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does; any thread may."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process: by closing its input, else by force."""
@@ -120,7 +126,7 @@ class LlamaProcess:
             with self._lock:
                 self._replies.pop(ident, None)
 
-    def _send(self, message: list[Any]) -> None:
+    def _send(self, message: Any) -> None:
         assert self._process.stdin
         try:
             with self._lock:
@@ -128,8 +134,17 @@ class LlamaProcess:
         except (OSError, ValueError) as error:  # a broken or a closed pipe
             raise LostError(self._obituary()) from error
 
-    def _receive(self, replies: queue.SimpleQueue[tuple[str, Any]]) -> Any:
-        kind, value = replies.get()
+    def _receive(
+        self, replies: queue.SimpleQueue[tuple[str, Any]], patience: float = _STALL_S
+    ) -> Any:
+        try:
+            kind, value = replies.get(timeout=patience)
+        except queue.Empty:
+            self.kill()
+            raise LostError(
+                f"llama.cpp gave no sign of life for {patience:.0f} s and is started again. Ask "
+                "again; if it hangs again, choose a smaller model or fewer passages."
+            ) from None
         if kind == "lost":
             raise LostError(self._obituary())
         if kind == "error":
@@ -167,3 +182,23 @@ class LlamaProcess:
             lines = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
             return f"llama.cpp ended ({lines[-1] if lines else f'exit code {code}'}). Ask again."
         return "llama.cpp was stopped. Ask again."
+
+
+def _started() -> tuple[IO[bytes], subprocess.Popen[bytes]]:
+    """Start the process; return the file that takes what it complains of, and it."""
+    paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
+    try:
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _CHILD, paths],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        return errors, process
+    except OSError as error:
+        raise ModelError(
+            f"No process can be started for llama.cpp ({error}). Free some memory, or set "
+            "ASSISTANT_ENGINE to `extractive`."
+        ) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -43,8 +43,12 @@ class LlamaCppEngine(Engine):
 
     @model_validator(mode="after")
     def _employ_worker(self) -> Self:
+        running = _Running()
         self._worker = Worker(
-            partial(_opened, self.settings), self.settings.queue_size, "The llama.cpp engine"
+            partial(running.opened, self.settings),
+            self.settings.queue_size,
+            "The llama.cpp engine",
+            running.kill,
         )
         # Also at exit: the process must not outlive its parent.
         weakref.finalize(self, self._worker.close)
@@ -122,8 +126,22 @@ def build(settings: Settings) -> LlamaCppEngine:
     return LlamaCppEngine(settings=settings)
 
 
-def _opened(settings: Settings) -> closing[LlamaProcess]:
-    return closing(LlamaProcess(settings))
+class _Running:
+    """The process that runs now, to be killed from another thread, while it loads too."""
+
+    def __init__(self) -> None:
+        self._process: LlamaProcess | None = None
+
+    @contextmanager
+    def opened(self, settings: Settings) -> Iterator[LlamaProcess]:
+        with closing(LlamaProcess(settings)) as process:
+            self._process = process
+            process.wait_until_ready()
+            yield process
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
 
 def _chunk(piece: Piece, model_name: str) -> ChatGenerationChunk:

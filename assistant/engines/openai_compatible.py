@@ -7,6 +7,7 @@ for a whole one. Which server, and what to do when it fails, others decide.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,13 +24,23 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from assistant.engines.background import Background
-from assistant.engines.base import Engine, estimated_tokens, plain_messages
-from assistant.errors import AssistantError, ConfigurationError, EngineError
+from assistant.engines.base import Engine, estimated_tokens, plain_messages, without_password
+from assistant.errors import (
+    AssistantError,
+    ConfigurationError,
+    EngineError,
+    RequestRefusedError,
+)
 from assistant.settings import Settings
 from assistant.types import PromptForm
 
 _CONNECT_TIMEOUT_S = 3.0
+# What a working server says of itself at once; a hung one must not hold up every asker.
+_LOOK_TIMEOUT_S = 3.0
+_TRY_TIMEOUT_S = 10.0
 _COUNTED_TEXTS = 512
+# Too long, malformed, too many at once: the server works, but not for this request.
+_REFUSALS = (400, 413, 422, 429)
 _NO_KEY = SecretStr("none")
 
 
@@ -41,6 +52,7 @@ class ServedModel:
     form: PromptForm
     window: int
     is_vllm: bool
+    counts: bool
 
 
 @dataclass(frozen=True)
@@ -63,16 +75,15 @@ class OpenAICompatibleEngine(Engine):
     settings: Settings = Field(exclude=True, repr=False)
     _background: Background = PrivateAttr()
     _count: Callable[[str], int] = PrivateAttr()
-    _chat: Any = PrivateAttr()
+    _clients: dict[int, Any] = PrivateAttr(default_factory=dict)
     _served: ServedModel | None = PrivateAttr(default=None)
     _closed: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _connect(self) -> Self:
         self._background = Background("model server")
-        self._chat = _client(self.settings)
         self._count = lru_cache(_COUNTED_TEXTS)(self._count_at_server)
-        weakref.finalize(self, self._background.close, self._chat.root_async_client.close)
+        weakref.finalize(self, _wind_up, self._background, self._clients)
         return self
 
     @property
@@ -103,7 +114,8 @@ class OpenAICompatibleEngine(Engine):
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens by the server's tokenizer; estimated where it does not count."""
-        return self._count(text) if self.served.is_vllm and text else estimated_tokens(text)
+        self._check_open()
+        return self._count(text) if self.served.counts and text else estimated_tokens(text)
 
     def load(self) -> None:
         """Ask the server again whether it is there, and what it offers.
@@ -118,7 +130,7 @@ class OpenAICompatibleEngine(Engine):
     def close(self) -> None:
         """End all requests; any later use is an `EngineError`."""
         self._closed = True
-        self._background.close(self._chat.root_async_client.close)
+        _wind_up(self._background, self._clients)
 
     def _generate(
         self,
@@ -161,8 +173,8 @@ class OpenAICompatibleEngine(Engine):
                     yield ChatGenerationChunk(message=AIMessageChunk(content=piece.text))
         if not reason:
             raise EngineError(
-                f"The server at {settings.vllm_base_url} broke off in the middle of an answer. "
-                "Ask again; its log says why."
+                f"The server at {without_password(settings.vllm_base_url)} broke off in the "
+                "middle of an answer. Ask again; its log says why."
             )
         if usage is None:  # not all servers tell; most send a piece a token
             usage = (sum(self.count_tokens(str(m.content)) for m in messages), said)
@@ -171,27 +183,44 @@ class OpenAICompatibleEngine(Engine):
     # -- in the event loop ------------------------------------------------------------------
 
     async def _look(self) -> ServedModel:
-        listed = [model async for model in self._chat.root_async_client.models.list()]
+        client = self._chat.root_async_client.with_options(timeout=_LOOK_TIMEOUT_S, max_retries=0)
+        listed = [model async for model in client.models.list()]
         wanted = self.settings.vllm_model
         chosen = next((m for m in listed if not wanted or m.id == wanted), None)
         if chosen is None:
             offered = ", ".join(m.id for m in listed) or "none"
             raise EngineError(
-                f"The server at {self.settings.vllm_base_url} has no model {wanted!r} (it offers: "
-                f"{offered}). Set ASSISTANT_VLLM_MODEL to one of them, or load it there."
+                f"The server at {without_password(self.settings.vllm_base_url)} has no model "
+                f"{wanted!r} (it offers: {offered}). Set ASSISTANT_VLLM_MODEL to one of them, "
+                "or load it there."
             )
         is_vllm = chosen.owned_by == "vllm"
         window = getattr(chosen, "max_model_len", None) or self.settings.llm_context
-        form = self.settings.vllm_form
-        known: PromptForm = form if form != "auto" else await self._form(chosen.id)
-        return ServedModel(chosen.id, known, int(window), is_vllm)
+        form = await self._form(chosen.id)
+        counts = is_vllm and await self._counts(chosen.id)
+        return ServedModel(chosen.id, form, int(window), is_vllm, counts)
+
+    async def _counts(self, model: str) -> bool:
+        """Tell whether vLLM's tokenizer can be reached; a gateway may pass the API alone."""
+        from openai import APIStatusError
+
+        try:
+            await self._tokenize(model, "hi")
+        except APIStatusError:
+            return False
+        return True
 
     async def _form(self, model: str) -> PromptForm:
         """Try a chat of one token: a model without a chat template refuses it."""
         from openai import BadRequestError
 
+        if self.settings.vllm_form != "auto":
+            return self.settings.vllm_form
+        if self._served is not None and self._served.name == model:
+            return self._served.form
+        client = self._chat.root_async_client.with_options(timeout=_TRY_TIMEOUT_S, max_retries=0)
         try:
-            await self._chat.root_async_client.chat.completions.create(
+            await client.chat.completions.create(
                 model=model, messages=[{"role": "user", "content": "hi"}], max_tokens=1
             )
         except BadRequestError:
@@ -234,14 +263,24 @@ class OpenAICompatibleEngine(Engine):
                     else None,
                 )
 
-    def _count_at_server(self, text: str) -> int:
-        """Return vLLM's count; its tokenizer answers beside the API."""
+    async def _tokenize(self, model: str, text: str) -> int:
+        """Return vLLM's count of tokens; its tokenizer answers beside the API."""
         root = self.settings.vllm_base_url.rstrip("/").removesuffix("/v1")
-        body = {"model": self.served.name, "prompt": text, "add_special_tokens": False}
-        client = self._chat.root_async_client
-        with _server_errors(self.settings):
-            told = self._background.run(client.post(f"{root}/tokenize", body=body, cast_to=object))
+        body = {"model": model, "prompt": text, "add_special_tokens": False}
+        client = self._chat.root_async_client.with_options(timeout=_LOOK_TIMEOUT_S, max_retries=0)
+        told = await client.post(f"{root}/tokenize", body=body, cast_to=object)
         return int(told["count"])
+
+    def _count_at_server(self, text: str) -> int:
+        with _server_errors(self.settings):
+            return self._background.run(self._tokenize(self.served.name, text))
+
+    @property
+    def _chat(self) -> Any:
+        """LangChain's client; a process that was forked off needs one of its own."""
+        if os.getpid() not in self._clients:
+            self._clients[os.getpid()] = _client(self.settings)
+        return self._clients[os.getpid()]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -260,6 +299,11 @@ def build(settings: Settings) -> OpenAICompatibleEngine:
             "http://127.0.0.1:8000/v1, or choose another ASSISTANT_ENGINE."
         )
     return OpenAICompatibleEngine(settings=settings)
+
+
+def _wind_up(background: Background, clients: dict[int, Any]) -> None:
+    client = clients.get(os.getpid())
+    background.close(client.root_async_client.close if client else None)
 
 
 def _client(settings: Settings) -> Any:
@@ -290,9 +334,15 @@ def _server_errors(settings: Settings) -> Iterator[None]:
         raise
     except Exception as error:  # the client's, its HTTP library's and LangChain's own kinds
         why = " ".join(str(error).split()) or type(error).__name__
+        url = without_password(settings.vllm_base_url)
+        if getattr(error, "status_code", 0) in _REFUSALS:
+            raise RequestRefusedError(
+                f"The model server at {url} refused the question ({why[:300]}). Ask a shorter "
+                "one, or lower ASSISTANT_MAX_PASSAGES; if it is busy, ask again shortly."
+            ) from error
         raise EngineError(
-            f"The model server at {settings.vllm_base_url} failed ({why[:300]}). Ask again; "
-            "`assistant engine status` shows how it is."
+            f"The model server at {url} failed ({why[:300]}). Ask again; `assistant engine "
+            "status` shows how it is."
         ) from error
 
 

@@ -12,13 +12,15 @@ import signal
 import subprocess
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import IO
 from urllib.parse import urlsplit
 
+from assistant.engines.base import without_password
 from assistant.errors import ConfigurationError, EngineError
 from assistant.settings import Settings
 
@@ -122,19 +124,20 @@ def serve(settings: Settings, extra: Sequence[str], log: Callable[[str], None]) 
 def server_status(settings: Settings) -> ServerStatus:
     """Ask a model server how it is; a server that does not answer is a status too."""
     url = (settings.vllm_base_url or DEFAULT_URL).rstrip("/")
-    root = url.removesuffix("/v1")
+    root, shown = url.removesuffix("/v1"), without_password(url)
     try:
-        models = json.loads(_get(f"{url}/models", settings))["data"]
-    except (OSError, ValueError, KeyError) as error:
-        return ServerStatus(url, False, problem=str(error) or type(error).__name__)
+        listed = json.loads(_get(f"{url}/models", settings))["data"]
+        models = tuple(str(model["id"]) for model in listed)
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        return ServerStatus(shown, False, problem=str(error) or type(error).__name__)
     try:
         metrics = _get(f"{root}/metrics", settings)
-    except OSError:  # not vLLM
+    except (OSError, HTTPException):  # not vLLM
         metrics = ""
     return ServerStatus(
-        url,
+        shown,
         True,
-        tuple(str(model["id"]) for model in models),
+        models,
         _gauge(metrics, "vllm:num_requests_running"),
         _gauge(metrics, "vllm:num_requests_waiting"),
     )
@@ -159,25 +162,24 @@ def _announce(
 
 def _stop(process: subprocess.Popen[str]) -> None:
     """Ask the server to end, as Ctrl-C would; insist after a while, and sweep its helpers."""
-    for how, patience in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGTERM, _LOOK_TIMEOUT_S)):
-        if process.poll() is not None:
-            break
-        process.send_signal(how)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
+        for how, patience in ((signal.SIGINT, _STOP_TIMEOUT_S), (signal.SIGTERM, _LOOK_TIMEOUT_S)):
+            if process.poll() is None:
+                process.send_signal(how)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience)
+    finally:  # a second Ctrl-C must not leave it alone with the GPU
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _pass_on(lines: IO[str], log: Callable[[str], None]) -> None:
+    """Pass each line on; when nobody reads them any more, let the server go on all the same."""
     with lines:
         for line in lines:
-            log(line.rstrip("\n"))
+            with suppress(OSError):
+                log(line.rstrip("\n"))
 
 
 def _get(url: str, settings: Settings) -> str:

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing
@@ -71,12 +72,19 @@ class Worker(Generic[Owned]):
         open_owned: returns the object as a context manager; entered in the thread.
         waiting: how many askers may wait besides the one being served.
         name: of the thread, and in messages.
+        interrupt: makes the object give up what it does, from another thread, when the
+            worker is closed and the thread does not come back by itself.
     """
 
     def __init__(
-        self, open_owned: Callable[[], AbstractContextManager[Owned]], waiting: int, name: str
+        self,
+        open_owned: Callable[[], AbstractContextManager[Owned]],
+        waiting: int,
+        name: str,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
         self._open_owned = open_owned
+        self._interrupt = interrupt
         self._waiting = waiting
         self._name = name
         self._changed = threading.Condition()
@@ -90,8 +98,11 @@ class Worker(Generic[Owned]):
         self._back_at = 0.0
         self._closed = False
 
-    def start(self) -> Owned:
+    def start(self, cancel: threading.Event | None = None) -> Owned:
         """Open the object unless it is open, and return it; the thread stays its only user.
+
+        Args:
+            cancel: ends the waiting for it.
 
         Raises:
             EngineError: the worker is closed, or rests after losses; and whatever opening raises.
@@ -113,7 +124,15 @@ class Worker(Generic[Owned]):
                     f"{self._name} was lost several times and is started again in {rest:.0f} s. "
                     "Ask again then; its log says why."
                 )
-        return opened.result()
+        while True:
+            try:
+                return opened.result(_GLANCE_S)
+            except TimeoutError:
+                if opened.done():  # it was opening that timed out
+                    raise
+                self._check_open()
+                if cancel is not None and cancel.is_set():
+                    raise _cancelled() from None
 
     def run(
         self,
@@ -132,8 +151,9 @@ class Worker(Generic[Owned]):
             EngineBusyError: too many are waiting; raised at once.
             EngineError: the work failed, was cancelled, or the worker closed or died.
         """
-        self.start()
-        job, thread = self._enqueue(work, cancel or threading.Event(), asker)
+        cancel = cancel or threading.Event()
+        self.start(cancel)
+        job, thread = self._enqueue(work, cancel, asker)
         try:
             while (item := self._receive(job, thread)) is not None:
                 yield item[0]
@@ -148,7 +168,10 @@ class Worker(Generic[Owned]):
             self._changed.notify_all()
         # Garbage collection may run this in the thread itself, which cannot wait for itself.
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(_PATIENCE_S)
+            if thread.is_alive():
+                self._interrupt()
+                thread.join(_PATIENCE_S)
 
     # -- in the askers' threads -------------------------------------------------------------
 
@@ -163,12 +186,8 @@ class Worker(Generic[Owned]):
             if self._thread is None:
                 raise self._gone()
             ahead = len(self._line) + (self._serving is not None)
-            if ahead > self._waiting:
-                raise EngineBusyError(
-                    f"{self._waiting} questions are already waiting. Ask again shortly, "
-                    "or raise ASSISTANT_QUEUE_SIZE.",
-                    position=ahead,
-                )
+            if ahead > self._waiting and not self._make_room(asker):
+                raise self._busy(ahead)
             mine = max(self._round, self._rounds.get(asker, -1) + 1)
             self._rounds[asker] = mine
             job = _Job(work, cancel, asker, (mine, next(self._arrivals)))
@@ -176,6 +195,30 @@ class Worker(Generic[Owned]):
             self._tell_places()
             self._changed.notify_all()
             return job, self._thread
+
+    def _busy(self, ahead: int) -> EngineBusyError:
+        return EngineBusyError(
+            f"{self._waiting} questions are already waiting. Ask again shortly, "
+            "or raise ASSISTANT_QUEUE_SIZE.",
+            position=ahead,
+        )
+
+    def _make_room(self, asker: str) -> bool:
+        """Turn away the last question of whoever has most in a full line, if that is fairer."""
+        counts = Counter(job.asker for job in self._line)
+        crowd, most = counts.most_common(1)[0] if counts else ("", 0)
+        if most <= counts[asker] + 1:
+            return False
+        last = next(job for job in reversed(self._line) if job.asker == crowd)
+        self._leave_line(last)
+        last.out.put(("error", self._busy(len(self._line) + 1)))
+        return True
+
+    def _leave_line(self, job: _Job) -> None:
+        """Take a question out of the line, and give its asker's turn back."""
+        self._line.remove(job)
+        mine = [other.turn[0] for other in self._line if other.asker == job.asker]
+        self._rounds[job.asker] = max(mine, default=job.turn[0] - 1)
 
     def _tell_places(self) -> None:
         """Tell those in line their place, where it changed."""
@@ -197,14 +240,17 @@ class Worker(Generic[Owned]):
                 continue
             if kind == "error":
                 raise value
-            return (value,) if kind == "item" else None
-        raise EngineError("The question was cancelled before it was answered. Ask it again.")
+            if kind == "item":
+                return (value,)
+            if not job.cancel.is_set():
+                return None
+        raise _cancelled()
 
     def _withdraw(self, job: _Job) -> None:
         with self._changed:
             job.withdrawn = True
             if job in self._line:
-                self._line.remove(job)
+                self._leave_line(job)
                 self._tell_places()
 
     def _check_open(self) -> None:
@@ -270,8 +316,7 @@ class Worker(Generic[Owned]):
             if not self._closed:
                 self._serving = self._line.pop(0)
                 self._round = self._serving.turn[0]
-                if not self._line:
-                    self._rounds = {self._serving.asker: self._round}
+                self._rounds = {a: r for a, r in self._rounds.items() if r >= self._round}
                 self._tell_places()
             return self._serving
 
@@ -303,3 +348,7 @@ class Worker(Generic[Owned]):
             self._serving = self._thread = None
             for job in left:
                 job.out.put(("error", self._gone(failure)))
+
+
+def _cancelled() -> EngineError:
+    return EngineError("The question was cancelled before it was answered. Ask it again.")

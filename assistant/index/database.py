@@ -60,6 +60,8 @@ def translated_errors(path: Path) -> Iterator[None]:
                 f"{path} is damaged ({text}). Restore it from a backup, or move it away and "
                 "ingest again."
             ) from error
+        if "closed database" in text:
+            raise StoreError(f"{path} was closed in the middle of its use. Ask again.") from error
         if "readonly" in text or "unable to open" in text:
             raise unwritable(path.parent, OSError(text)) from error
         raise

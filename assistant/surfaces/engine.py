@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.errors import AssistantError
+
 app = typer.Typer(help="Run a vLLM server, or see how the engines are.", no_args_is_help=True)
 
 
@@ -18,7 +20,9 @@ def serve(context: typer.Context) -> None:
     from assistant import Settings
     from assistant.engines.serve import serve as run
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C
+    # What a service manager or a closed terminal sends is as good as Ctrl-C.
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.default_int_handler)
     sys.exit(run(Settings(), context.args, lambda line: typer.echo(line)))
 
 
@@ -27,16 +31,25 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the model server's models and queue, and which engine would answer now."""
-    from assistant import Assistant, Settings
+    from assistant import Settings
+    from assistant.embed import load_embedder
+    from assistant.engines.base import engine_name
+    from assistant.engines.failover import choose_engines
     from assistant.engines.serve import server_status
 
     settings = Settings()
     told: dict[str, Any] = {}
     if settings.vllm_base_url:
         told["server"] = asdict(server_status(settings))
-    with Assistant(settings) as assistant:
-        health = assistant.health()
-    told |= {"engine": health.engine, "problems": health.problems}
+    # The engines alone: the index may be in use by a running server.
+    engines = choose_engines(settings, load_embedder(settings))
+    try:
+        told["engine"] = engine_name(next(engines.candidates()))
+        told["problems"] = engines.passed_over()
+    except AssistantError as error:
+        told |= {"engine": "none", "problems": [str(error)]}
+    finally:
+        engines.close()
     if as_json:
         import json
 
@@ -48,6 +61,6 @@ def status(
         queue = f", {server['running']} running, {server['waiting']} waiting"
         offered = ", ".join(server["models"]) + (queue if server["running"] is not None else "")
         typer.echo(f"{server['url']}: {offered or server['problem']}")
-    typer.echo(f"answers now: {health.engine}")
-    for problem in health.problems:
+    typer.echo(f"answers now: {told['engine']}")
+    for problem in told["problems"]:
         typer.secho(f"   {problem}", fg="yellow")

@@ -2,10 +2,10 @@
 
     python evals/bench/gate.py FOLDER [--write] [--questions N]
 
-FOLDER holds the public sets (see `corpora`). Of each set a random part of the
-passages is ingested; questions whose passage is among them are answerable, the
-others are not. Small and large corpora are mixed, since the signals depend on size.
-Every figure is for a set that the regression did not see (leave one set out).
+FOLDER holds the public sets CMRC 2018, DRCD and CLAP-NQ (see `evals.public`). Of each
+set a random part of the passages is ingested; questions whose passage is among them are
+answerable, the others are not. Small and large corpora are mixed, since the signals
+depend on size. Every figure is for a set that the regression did not see (leave one set out).
 `--write` stores the regression fitted on all sets in assistant/gate.json.
 """
 
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import corpora
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -32,6 +32,7 @@ from assistant.ingest.pipeline import Pipeline
 from assistant.retrieve import Searcher
 from assistant.settings import data_folder
 from assistant.types import EVERYONE
+from evals.public import Corpus, Question, read, write_files
 
 GATE_FILE = Path(__file__).parents[2] / "assistant" / "gate.json"
 SIZES = (3, 3, 3, 10, 10, 40, 200)
@@ -84,43 +85,108 @@ def gather(folder: Path, questions: int, cache: Path | None) -> list[Sample]:
     return samples
 
 
-def corpora_of(folder: Path) -> list[corpora.Corpus]:
+def corpora_of(folder: Path) -> list[Corpus]:
     """Return the sets to calibrate on: Chinese in both scripts, English, and across languages."""
     guidance = data_folder("knowledge") / "guidance"
     return [
-        corpora.load(folder / "cmrc2018_dev.json"),
-        corpora.load(folder / "drcd_dev"),
-        corpora.load(folder / "clapnq_dev"),
-        corpora.load_guidance(guidance, ask="zh", answer="en"),
-        corpora.load_guidance(guidance, ask="en", answer="zh"),
-        corpora.load_guidance(guidance, ask="zh", answer="zh"),
-        corpora.load_guidance(guidance, ask="en", answer="en"),
-        corpora.load_bilingual_guidance(guidance),
+        read("squad", folder / "cmrc2018_dev.json"),
+        read("squad", folder / "drcd_dev"),
+        read("clapnq", folder / "clapnq_dev"),
+        load_guidance(guidance, ask="zh", answer="en"),
+        load_guidance(guidance, ask="en", answer="zh"),
+        load_guidance(guidance, ask="zh", answer="zh"),
+        load_guidance(guidance, ask="en", answer="en"),
+        load_bilingual_guidance(guidance),
     ]
 
 
 def collect(
-    corpus: corpora.Corpus, size: int, questions: int, embedder: Embedder, seed: int
+    corpus: Corpus, size: int, questions: int, embedder: Embedder, seed: int
 ) -> list[Sample]:
     """Ingest ``size`` topics (at most half of them) and search questions of both kinds."""
-    kept, absent = corpus.split(size, questions, seed)
+    left_out, asked, absent = split(corpus, size, questions, seed)
     with tempfile.TemporaryDirectory() as folder:
-        corpora.write_files(kept, Path(folder) / "files")
+        write_files(corpus, Path(folder) / "files", left_out)
         settings = Settings(data_dir=Path(folder) / "data")
         store = Store(settings.data_dir, embedder.fingerprint)
         Pipeline(store, embedder, settings).run([Path(folder) / "files"])
         searcher = Searcher(store, embedder, settings)
-        asked = [(q.text, q.gold) for q in kept.questions] + [(q.text, None) for q in absent]
         samples = []
-        for text, gold in asked:
-            found = searcher.search(text, EVERYONE, settings.top_k)
+        for question in asked + absent:
+            found = searcher.search(question.text, EVERYONE, settings.top_k)
             if found.signals:
-                ranked = [int(Path(hit.document.source).stem) for hit in found.hits]
-                samples.append(
-                    Sample(corpus.name, dict(found.signals), gold is not None, gold in ranked)
-                )
+                ranked = {int(Path(hit.document.source).stem) for hit in found.hits}
+                there = bool(question.gold & ranked)
+                samples.append(Sample(corpus.name, dict(found.signals), question in asked, there))
         store.close()
     return samples
+
+
+def split(
+    corpus: Corpus, topics: int, questions: int, seed: int
+) -> tuple[frozenset[int], list[Question], list[Question]]:
+    """Return the passages to leave out, questions about the rest, and as many about those.
+
+    Args:
+        corpus: its unanswerable questions are passed over.
+        topics: how many to keep, at most half of them.
+        questions: how many to ask of the topics kept.
+        seed: of the draw.
+    """
+    rng = random.Random(seed)
+    of = corpus.topics or tuple(range(len(corpus.passages)))
+    everything = sorted(set(of))
+    chosen = set(rng.sample(everything, min(topics, len(everything) // 2)))
+    left_out = frozenset(i for i, topic in enumerate(of) if topic not in chosen)
+    asked = [q for q in corpus.questions if q.gold and not q.gold <= left_out]
+    absent = [q for q in corpus.questions if q.gold and q.gold <= left_out]
+    asked = rng.sample(asked, min(questions, len(asked)))
+    return left_out, asked, rng.sample(absent, min(len(asked), len(absent)))
+
+
+def load_guidance(folder: Path, ask: str, answer: str) -> Corpus:
+    """Ask one language's section headings of the other language's chapters.
+
+    The chapters of the two languages are parallel, so a heading's gold passage is the
+    chapter of the same number. The FAQ repeats all chapters and is left out.
+    """
+    passages: list[str] = []
+    titles: list[str] = []
+    questions: list[Question] = []
+    for file in sorted((folder / answer).glob("*.md")):
+        if "faq" in file.name:
+            continue
+        title, text = _chapter(file)
+        asked = _chapter(folder / ask / file.name)[1]
+        headings = [line[3:].strip() for line in asked.splitlines() if line.startswith("## ")]
+        questions += [Question(heading, {len(passages): 1}) for heading in headings]
+        passages.append(text)
+        titles.append(title)
+    return Corpus(f"guidance {ask}→{answer}", tuple(passages), tuple(titles), tuple(questions))
+
+
+def load_bilingual_guidance(folder: Path) -> Corpus:
+    """Both languages side by side, as a company has them: much is said twice."""
+    halves = [load_guidance(folder, language, language) for language in ("zh", "en")]
+    offset = len(halves[0].passages)
+    questions = [
+        Question(q.text, {index + i * offset: 1 for index in q.gold})
+        for i, half in enumerate(halves)
+        for q in half.questions
+    ]
+    return Corpus(
+        "guidance zh+en",
+        sum((half.passages for half in halves), ()),
+        sum((half.titles for half in halves), ()),
+        tuple(questions),
+        topics=tuple(range(offset)) * 2,
+    )
+
+
+def _chapter(file: Path) -> tuple[str, str]:
+    body = file.read_text("utf-8").split("---\n", 2)[2].strip()
+    title, text = body.split("\n", 1)
+    return title.removeprefix("# ").strip(), text.strip()
 
 
 def fit(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Any]:
@@ -206,7 +272,7 @@ def _balanced_cut(logits: Any, y: Any, weights: Any) -> float:
         wrong = np.average(passed[~y], weights=weights[~y])
         return float(abs(wrong - np.average(~passed[y], weights=weights[y])))
 
-    return min(np.linspace(-4.0, 4.0, 401).tolist(), key=gap)
+    return float(min(np.linspace(-4.0, 4.0, 401).tolist(), key=gap))
 
 
 if __name__ == "__main__":

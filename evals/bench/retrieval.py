@@ -1,6 +1,6 @@
 """Recall of `Assistant.search` on a public set, beside its legs alone and other fusions.
 
-    python evals/bench/retrieval.py PATH [--limit N] [--set name=value …]
+    python evals/bench/retrieval.py PATH [--format NAME] [--limit N] [--set name=value …]
 
 Every passage becomes a file, every file is ingested, every question searched; a
 question counts when the gold passage's document is among the first k documents.
@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import corpora
+from statistics import fmean
 
 from assistant import Assistant, Settings
 from assistant.retrieve import Searcher, fuse
 from assistant.text import terms
 from assistant.types import EVERYONE
+from evals.public import FORMATS, Corpus, Question, read, write_files
+from evals.ranking import hit_at, reciprocal_rank
 
 DEPTH = 50
 RRF_CONSTANT = 60  # Cormack et al. 2009
@@ -33,13 +34,14 @@ def main() -> None:
     """Ingest the set, run every ranker over its questions and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
+    parser.add_argument("--format", choices=FORMATS, default="squad")
     parser.add_argument("--limit", type=int, default=0, help="questions to ask; 0: all")
     parser.add_argument("--set", action="append", default=[], help="a setting, name=value")
     arguments = parser.parse_args()
-    corpus = corpora.load(arguments.path)
-    questions = corpus.questions[: arguments.limit or None]
+    corpus = read(arguments.format, arguments.path)
+    questions = [q for q in corpus.questions if q.gold][: arguments.limit or None]
     with tempfile.TemporaryDirectory() as folder:
-        corpora.write_files(corpus, Path(folder) / "files")
+        write_files(corpus, Path(folder) / "files")
         settings = Settings(
             data_dir=Path(folder) / "data", **dict(pair.split("=", 1) for pair in arguments.set)
         )
@@ -54,7 +56,7 @@ def main() -> None:
                 _print_row(name, rank, questions)
 
 
-def rankers(assistant: Assistant, corpus: corpora.Corpus) -> dict[str, Ranker]:
+def rankers(assistant: Assistant, corpus: Corpus) -> dict[str, Ranker]:
     """Return ways of ranking the corpus's passages for a question, ours first."""
     store = assistant._open_store()
     index = store.index
@@ -83,7 +85,7 @@ def rankers(assistant: Assistant, corpus: corpora.Corpus) -> dict[str, Ranker]:
         scores: Counter[int] = Counter()
         for leg in legs(question):
             for rank, rowid in enumerate(leg, 1):
-                scores[rowid] += 1 / (RRF_CONSTANT + rank)
+                scores[rowid] += 1 / (RRF_CONSTANT + rank)  # type: ignore[assignment]
         return documents([r for r, _ in scores.most_common()])
 
     whitespace = _Bm25([text.split() for text in corpus.passages])
@@ -123,15 +125,13 @@ class _Bm25:
         return self.rank(terms(question))
 
 
-def _print_row(name: str, rank: Ranker, questions: Sequence[corpora.Question]) -> None:
-    ranks: list[int | None] = []
+def _print_row(name: str, rank: Ranker, questions: Sequence[Question]) -> None:
     began = time.perf_counter()
-    for question in questions:
-        order = list(dict.fromkeys(rank(question.text)))
-        ranks.append(order.index(question.gold) + 1 if question.gold in order else None)
+    orders = [list(dict.fromkeys(rank(question.text))) for question in questions]
     spent = 1000 * (time.perf_counter() - began) / len(questions)
-    at = {k: sum(r is not None and r <= k for r in ranks) / len(ranks) for k in (1, 5)}
-    mrr = sum(1 / r for r in ranks if r and r <= 10) / len(ranks)
+    pairs = [(order, question.grades) for order, question in zip(orders, questions, strict=True)]
+    at = {k: fmean(hit_at(k, *pair) for pair in pairs) for k in (1, 5)}
+    mrr = fmean(reciprocal_rank(10, *pair) for pair in pairs)
     print(f"| {name} | {at[1]:.4f} | {at[5]:.4f} | {mrr:.4f} | {spent:.1f} |", flush=True)
 
 
