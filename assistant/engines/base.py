@@ -17,6 +17,7 @@ from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -82,6 +83,19 @@ class Engine(BaseChatModel):
 
     def close(self) -> None:
         """Let go of the model."""
+
+
+class WritingEngine(Engine):
+    """An engine that writes piece by piece; a whole answer is its stream, gathered."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
 
 
 ENGINES: Mapping[str, str] = {

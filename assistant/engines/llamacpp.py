@@ -14,13 +14,12 @@ from functools import partial
 from typing import Any, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr, model_validator
 
-from assistant.engines.base import Engine, plain_messages, waiting_chunk
+from assistant.engines.base import WritingEngine, plain_messages, waiting_chunk
 from assistant.engines.gguf import known_form
 from assistant.engines.llama_model import Piece, Request
 from assistant.engines.llama_process import LlamaProcess
@@ -29,7 +28,7 @@ from assistant.settings import Settings
 from assistant.types import PromptForm
 
 
-class LlamaCppEngine(Engine):
+class LlamaCppEngine(WritingEngine):
     """The model of ``settings.llm_model``, owned by one thread; askers wait in line for it.
 
     ``stream`` and ``invoke`` also take ``max_tokens``, ``temperature``, ``seed``, ``asker``
@@ -83,15 +82,6 @@ class LlamaCppEngine(Engine):
     def close(self) -> None:
         """Stop what is being written, free the model; any later use is an `EngineError`."""
         self._worker.close()
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
 
     def _stream(
         self,

@@ -17,14 +17,13 @@ from functools import lru_cache
 from typing import Any, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from assistant.engines.background import Background
-from assistant.engines.base import Engine, estimated_tokens, plain_messages, without_password
+from assistant.engines.base import WritingEngine, estimated_tokens, plain_messages, without_password
 from assistant.errors import (
     AssistantError,
     ConfigurationError,
@@ -64,7 +63,7 @@ class _Piece:
     usage: tuple[int, int] | None = None
 
 
-class OpenAICompatibleEngine(Engine):
+class OpenAICompatibleEngine(WritingEngine):
     """The model at ``settings.vllm_base_url``; many askers at once are the server's to queue.
 
     ``stream`` and ``invoke`` also take ``max_tokens``, ``temperature``, ``seed``, and
@@ -131,15 +130,6 @@ class OpenAICompatibleEngine(Engine):
         """End all requests; any later use is an `EngineError`."""
         self._closed = True
         _wind_up(self._background, self._clients)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
 
     def _stream(
         self,
