@@ -184,7 +184,7 @@ def haystack_hybrid(passages: Passages, embedder: Embedder) -> Rank:
         InMemoryEmbeddingRetriever,
     )
 
-    @component  # type: ignore[untyped-decorator]
+    @component
     class OurTextEmbedder:
         @component.output_types(embedding=list[float])  # type: ignore[untyped-decorator]
         def run(self, text: str) -> dict[str, list[float]]:
@@ -252,13 +252,13 @@ METHODS: dict[str, Method] = {
         langchain_dense,
     ),
     "langchain-ensemble": Method(
-        "LangChain `EnsembleRetriever`, BM25 first as documented",
+        "LangChain ensemble, BM25 first as in its example",
         _ENSEMBLE,
         _ENSEMBLE_PACKAGES,
         langchain_ensemble,
     ),
     "langchain-dense-first": Method(
-        "LangChain `EnsembleRetriever`, dense first",
+        "LangChain ensemble, dense first",
         _ENSEMBLE,
         _ENSEMBLE_PACKAGES,
         langchain_dense_first,
@@ -267,7 +267,7 @@ METHODS: dict[str, Method] = {
         "LlamaIndex default: vectors", _LLAMAINDEX, "llama-index-core", llamaindex_vectors
     ),
     "llamaindex-fusion": Method(
-        "LlamaIndex `QueryFusionRetriever` with BM25",
+        "LlamaIndex fusion retriever with BM25",
         (*_LLAMAINDEX, "llama_index.retrievers.bm25"),
         "llama-index-core llama-index-retrievers-bm25",
         llamaindex_fusion,

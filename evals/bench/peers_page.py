@@ -56,7 +56,8 @@ def page(heading: str, rows: Sequence[Row]) -> str:
         '<meta name="viewport" content="width=device-width">'
         f"<title>Peers: {escape(heading)}</title><style>{_STYLE}</style>"
         f"<h1>Peers in one run</h1><p>{escape(heading)}. Each method has the same embedding "
-        "model and a process of its own; times hold within this run alone.</p>"
+        "model and a process of its own; times hold within this run alone. Dark: recall@1, "
+        "light: recall@5.</p>"
         f"{chart([row for row in rows if not row.problem])}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></html>\n"
     )
