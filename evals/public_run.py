@@ -11,7 +11,6 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from assistant import Assistant, AssistantError, Settings
 from assistant.embed import Embedder, load_embedder
 from assistant.ingest.pipeline import ProgressCallback
+from assistant.retrieve import Gate
 from assistant.types import Progress, Quarantined
 from evals.public import Corpus, Question, read, write_files
 from evals.public_measures import Measured, Outcome, measure
@@ -115,7 +115,7 @@ def run_public(
         chunks=report.chunks,
         seconds=report.seconds,
         settings=settings.model_dump(mode="json", include=set(_SETTINGS)),
-        calibrated_here=corpus.name in _calibrated_on(),
+        calibrated_here=_calibrated_on(corpus, embedder),
         outcomes=tuple(outcomes),
         measures=tuple(measure(format, outcomes)),
     )
@@ -209,8 +209,9 @@ def _plain(run: PublicRun) -> dict[str, Any]:
     return asdict(run) | {"outcomes": rows}
 
 
-def _calibrated_on() -> Sequence[str]:
-    """Return the sets that the evidence gate knows from its calibration."""
+def _calibrated_on(corpus: Corpus, embedder: Embedder) -> bool:
+    """Tell whether the evidence gate knows this set from its calibration."""
+    if not Gate.load().fits(embedder.fingerprint):
+        return False
     gate = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
-    names: Sequence[str] = gate.get("calibrated_on", ())
-    return names
+    return corpus.name in gate["calibrated_on"]

@@ -10,6 +10,7 @@ import pytest
 
 from assistant import Settings
 from assistant.errors import ConfigurationError
+from assistant.retrieve import Gate
 from evals import published
 from evals.bench import peers
 from evals.bench.peer_methods import METHODS, Method, ours
@@ -292,6 +293,7 @@ def test_ranking_measures_by_hand() -> None:
 def test_cmrc_counts_the_longest_common_substring() -> None:
     assert published.cmrc_f1("我在北京大学读书", ["北京", "北京大学"]) == pytest.approx(8 / 12)
     assert published.cmrc_f1("甲丁乙丙", ["甲乙丙"]) == pytest.approx(4 / 7)
+    assert published.cmrc_f1("甲丁丙", ["甲乙丙"]) == pytest.approx(2 / 6)
     assert published.cmrc_f1("使用GPU 训练", ["gpu"]) == pytest.approx(2 / 6)
     assert published.cmrc_f1("", ["甲"]) == 0.0
     assert published.cmrc_exact("《北京大学》。", ["清华", "北京大学"]) == 1.0
@@ -383,6 +385,19 @@ def test_every_format_runs_end_to_end(tmp_path: Path, format: str) -> None:
     assert not (tmp_path / "untouched").exists()
     if "holds" in means:
         assert means["holds"] >= 0.5
+
+
+def test_the_gate_is_named_partial_where_it_was_calibrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_squad(tmp_path).rename(tmp_path / "cmrc2018_dev.json")
+    settings = Settings(embedding_model="hash", engine="extractive")
+    with monkeypatch.context() as fitting:
+        fitting.setattr(Gate, "fits", lambda *_: True)
+        done = run_public("squad", tmp_path / "cmrc2018_dev.json", settings, limit=2)
+    assert "was calibrated on this set" in public_markdown(done)
+    other = run_public("squad", tmp_path / "cmrc2018_dev.json", settings, limit=2)
+    assert "calibrated" not in public_markdown(other)  # not for this embedding model
 
 
 def test_a_closed_gate_refuses_all_and_scores_no_words(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def langchain_dense(passages: Passages, embedder: Embedder) -> Rank:
 
 
 def langchain_ensemble(passages: Passages, embedder: Embedder) -> Rank:
-    """`EnsembleRetriever` of `BM25Retriever`, which splits at white space, and the same."""
+    """`EnsembleRetriever` as in its example: `BM25Retriever`, by white space, and the same."""
     return _langchain_fused(passages, embedder, lexical_first=True)
 
 
@@ -252,7 +252,7 @@ METHODS: dict[str, Method] = {
         langchain_dense,
     ),
     "langchain-ensemble": Method(
-        "LangChain ensemble, BM25 first as in its example",
+        "LangChain ensemble, BM25 first",
         _ENSEMBLE,
         _ENSEMBLE_PACKAGES,
         langchain_ensemble,
