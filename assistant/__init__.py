@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from assistant.core import Assistant
     from assistant.errors import AssistantError
     from assistant.settings import Settings
+    from assistant.surfaces.client import Client
     from assistant.types import (
         EVERYONE,
         Answer,
         AnswerEvent,
         Chunk,
         Citation,
+        Cited,
+        Context,
         Conversation,
         Document,
         Health,
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
         IngestReport,
         Message,
         Principal,
+        Reviewable,
+        UsageReport,
     )
 
 __version__ = "0.1.0"
@@ -39,6 +44,9 @@ _HOMES = {
     "AssistantError": "assistant.errors",
     "Chunk": "assistant.types",
     "Citation": "assistant.types",
+    "Cited": "assistant.types",
+    "Client": "assistant.surfaces.client",
+    "Context": "assistant.types",
     "Conversation": "assistant.types",
     "Document": "assistant.types",
     "Health": "assistant.types",
@@ -46,7 +54,9 @@ _HOMES = {
     "IngestReport": "assistant.types",
     "Message": "assistant.types",
     "Principal": "assistant.types",
+    "Reviewable": "assistant.types",
     "Settings": "assistant.settings",
+    "UsageReport": "assistant.types",
 }
 
 __all__ = [
@@ -57,6 +67,9 @@ __all__ = [
     "AssistantError",
     "Chunk",
     "Citation",
+    "Cited",
+    "Client",
+    "Context",
     "Conversation",
     "Document",
     "Health",
@@ -64,7 +77,9 @@ __all__ = [
     "IngestReport",
     "Message",
     "Principal",
+    "Reviewable",
     "Settings",
+    "UsageReport",
     "errors",
 ]
 

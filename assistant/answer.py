@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from assistant.citations import Checked, Checker, CitationList, ends_sentence, split_stream
-from assistant.conversation import complete, needs_context, new_id
+from assistant.conversation import new_id
 from assistant.embed import Embedder
 from assistant.engines.base import (
     Engine,
@@ -40,9 +40,10 @@ from assistant.errors import (
     EngineError,
     QuestionError,
 )
+from assistant.followup import complete, needs_context
 from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
-from assistant.retrieve import Found, Gate
+from assistant.retrieve import Found, enough
 from assistant.settings import Settings
 from assistant.text import detect_language, unmarked
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
@@ -96,6 +97,7 @@ class _Turn:
 
     def answer(self) -> Answer:
         """Return the finished answer."""
+        self.timings["whole"] = time.perf_counter() - self.began
         return Answer(
             text=self.text.strip(),
             citations=self.citations.citations(),
@@ -143,9 +145,9 @@ class Answerer:
     ) -> Iterator[AnswerEvent]:
         """Yield the sources, then checked text sentence by sentence, then the whole answer."""
         turn = _Turn(question, detect_language(question), principal, conversation_id)
-        if courtesy := _courtesy(question, turn.language):
+        if polite := courtesy(question, turn.language):
             yield AnswerEvent("sources")
-            yield turn.add(courtesy)
+            yield turn.add(polite)
         else:
             with turn.timed("condense"):
                 standalone = self._condense(question, history, turn.language, principal)
@@ -153,7 +155,7 @@ class Answerer:
                 found = self._search(standalone, principal, self._settings.top_k)
             turn.confidence = found.confidence
             yield AnswerEvent("sources", hits=found.hits)
-            if self._enough(found):
+            if enough(found, self._settings.gate_threshold):
                 yield from self._answer(turn, standalone, found.hits)
             if not turn.text:
                 yield self._refuse(turn, found.hits)
@@ -184,13 +186,7 @@ class Answerer:
             if rewritten and len(rewritten) <= self._settings.max_question_chars:
                 return rewritten
             break
-        return complete(question, history)
-
-    def _enough(self, found: Found) -> bool:
-        threshold = self._settings.gate_threshold
-        return bool(found.hits) and found.confidence >= (
-            Gate.load().threshold if threshold is None else threshold
-        )
+        return complete(question, history, self._settings.max_question_chars)
 
     def _answer(self, turn: _Turn, question: str, hits: Sequence[Hit]) -> Iterator[AnswerEvent]:
         """Yield the engine's supported sentences; when none is, the best ones of the passages.
@@ -321,7 +317,7 @@ def _asker(engine: BaseChatModel, principal: Principal) -> dict[str, Any]:
     return {"asker": principal.user_id} if isinstance(engine, Engine) else {}
 
 
-def _courtesy(question: str, language: Language) -> str:
+def courtesy(question: str, language: Language) -> str:
     """Return the reply to a greeting or thanks, ``""`` for a question."""
     words = question.strip("！!。.~～ ？?").lower()
     for name, phrases in _GREETINGS.items():

@@ -1,16 +1,17 @@
-"""Conversations: kept in SQLite with their citations, read by their owner alone, exported.
+"""Conversations: kept in SQLite with their citations, read and searched by their owner alone.
 
-Also the deterministic way of making a follow-up question complete. It asks no model
-and searches nothing.
+It asks no model and searches nothing; how a follow-up question is made complete is
+told in `followup`.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import sqlite3
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,16 @@ from typing import Any
 
 from assistant.errors import NotFoundError
 from assistant.index.database import connect, make_folder, transaction, translated_errors
-from assistant.text import detect_language
-from assistant.types import Answer, Citation, Conversation, Message, Principal, Verdict
+from assistant.text import fold
+from assistant.types import (
+    Answer,
+    Citation,
+    Conversation,
+    Message,
+    Principal,
+    Reviewable,
+    Verdict,
+)
 
 CONVERSATIONS_FILE = "conversations.sqlite"
 TITLE_CHARS = 60
@@ -38,65 +47,40 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS message_conversation ON messages (conversation_id);
 CREATE INDEX IF NOT EXISTS message_answer ON messages (answer_id);
+CREATE INDEX IF NOT EXISTS message_at ON messages (at);
 CREATE TABLE IF NOT EXISTS feedback (
     answer_id TEXT NOT NULL, user_id TEXT NOT NULL, verdict TEXT NOT NULL,
     comment TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (answer_id, user_id)
 );
 """
 
-# Words that point back into the conversation, and openings that leave the subject out.
-_POINTS_BACK = re.compile(
-    r"(?<!其)它|他们|她|这个|那个|这些|那些|这种|那种|其中|上面|上述|刚才|前者|后者|前面|同样|继续|展开|详细说"
-    r"|\b(?:it|its|they|them|their|this|these|those|he|she|his|her|former|latter|above)\b",
-    re.IGNORECASE,
-)
-_ELLIPSIS = re.compile(
-    r"^(?:那|那么|还有|另外|以及|为什么|怎么做|好的|是的|对|嗯)|呢[？?]?$"
-    r"|^(?:and|but|so|then|what about|how about|why|why not|more|go on|yes|ok|okay)\b",
-    re.IGNORECASE,
-)
-_SHORT = {"zh": 5, "en": 10}
-_LONG = 80
-
-
-def needs_context(question: str) -> bool:
-    """Tell whether a question cannot be understood without the conversation before it."""
-    if len(question) > _LONG:
-        return False
-    if _ELLIPSIS.search(question) or len(question) <= _SHORT[detect_language(question)]:
-        return True
-    return bool(_POINTS_BACK.search(question))
-
-
-def complete(question: str, history: Sequence[Message]) -> str:
-    """Return the question with the user's last complete question before it, if it needs one."""
-    asked = [message.text for message in history if message.role == "user"]
-    if not asked or not needs_context(question):
-        return question
-    standing = next((q for q in reversed(asked) if not needs_context(q)), asked[0])
-    return f"{standing} {question}"
+# Columns that files made by earlier versions lack; what was not noted then is NULL or empty.
+_LATER_COLUMNS = {
+    "engine": "TEXT NOT NULL DEFAULT ''",
+    "confidence": "REAL",
+    "timings": "TEXT NOT NULL DEFAULT '{}'",
+}
+_KEPT_TIMINGS = ("retrieve", "engine", "first_token", "whole")
 
 
 @dataclass(frozen=True)
-class Reviewable:
-    """An answer worth a second look: it was refused, or its reader disliked it.
+class Asked:
+    """What is counted of one question; neither its words nor its asker are here.
 
-    ``history`` holds the user's questions before it in the conversation, ``groups`` the
-    asker's; who asked is left out. ``verdict`` is ``""`` where nobody gave one.
+    ``document_id`` is the first document cited, ``engine`` ``none`` where none wrote, and
+    ``""`` where it was not noted.
     """
 
-    question: str
-    history: tuple[str, ...]
-    groups: tuple[str, ...]
-    answer: str
+    at: datetime
     refused: bool
     verdict: str
-    comment: str
-    at: datetime
+    engine: str
+    timings: dict[str, float]
+    document_id: str
 
 
 class ConversationStore:
-    """One SQLite file of conversations and feedback.
+    """One SQLite file of conversations and feedback; safe to share between threads.
 
     Raises:
         NotFoundError: the conversation or answer does not exist, or is somebody else's;
@@ -110,7 +94,15 @@ class ConversationStore:
         self._path = path
         with translated_errors(path):
             self._db = connect(path)
-            self._db.executescript(_SCHEMA)
+        with transaction(self._db, path) as db:
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+            known = {row["name"] for row in db.execute("PRAGMA table_info (messages)")}
+            for name, kind in _LATER_COLUMNS.items():
+                if name not in known:
+                    db.execute(f"ALTER TABLE messages ADD COLUMN {name} {kind}")
+
+    # -- reading ----------------------------------------------------------------------------
 
     def history(self, conversation_id: str, principal: Principal) -> tuple[Message, ...]:
         """Return the messages of a conversation, oldest first.
@@ -118,113 +110,168 @@ class ConversationStore:
         What was asked with groups that the principal no longer holds is left out: the
         answer may quote what they may not read any more.
         """
-        with self._lock:
+        with self._open() as db:
             self._own(conversation_id, principal.user_id)
-            rows = self._db.execute(
+            rows = db.execute(
                 "SELECT * FROM messages WHERE conversation_id = ? ORDER BY id", (conversation_id,)
             ).fetchall()
-        return tuple(
-            _message(row) for row in rows if set(json.loads(row["groups"])) <= principal.groups
-        )
+        return tuple(_message(row) for row in rows if _groups(row) <= principal.groups)
+
+    def up_to(self, answer_id: str, principal: Principal) -> tuple[Message, ...]:
+        """Return the history of a conversation up to an answer, which comes last."""
+        with self._open():
+            conversation_id = self._owner_of(answer_id, principal.user_id)
+            messages = self.history(conversation_id, principal)
+        end = next((i for i, m in enumerate(messages, 1) if m.answer_id == answer_id), 0)
+        if not end:
+            raise _no_answer(answer_id)
+        return messages[:end]
+
+    def list(self, principal: Principal, query: str = "") -> list[Conversation]:
+        """Return the principal's conversations without their messages, latest first.
+
+        With a ``query``, those alone in whose title, or messages that `history` shows, all of
+        its words occur, in any case and in either Chinese script.
+        """
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT * FROM conversations WHERE user_id = ? "
+                "ORDER BY updated_at DESC, rowid DESC",
+                (principal.user_id,),
+            ).fetchall()
+            words = fold(query).split()
+            said = self._said(principal) if words else {}
+        return [
+            _conversation(row, ())
+            for row in rows
+            if all(word in fold(row["title"]) or word in said.get(row["id"], "") for word in words)
+        ]
+
+    def get(self, conversation_id: str, principal: Principal) -> Conversation:
+        """Return a conversation with its messages."""
+        with self._open():
+            row = self._own(conversation_id, principal.user_id)
+            return _conversation(row, self.history(conversation_id, principal))
+
+    # -- writing ----------------------------------------------------------------------------
 
     def append(self, principal: Principal, question: str, answer: Answer) -> None:
         """Add a question and its answer; the first pair opens the conversation."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        cited = json.dumps([asdict(c) for c in answer.citations], ensure_ascii=False)
-        groups = json.dumps(sorted(principal.groups), ensure_ascii=False)
-        exchange = [
-            (answer.conversation_id, "user", question, now, "", 0, "[]", groups),
-            (
-                answer.conversation_id,
-                "assistant",
-                answer.text,
-                now,
-                answer.answer_id,
-                answer.refused,
-                cited,
-                groups,
-            ),
-        ]
+        shared = {
+            "conversation_id": answer.conversation_id,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "groups": json.dumps(sorted(principal.groups), ensure_ascii=False),
+        }
+        timings = {k: round(v, 4) for k, v in answer.timings.items() if k in _KEPT_TIMINGS}
+        asked = {
+            **shared,
+            "role": "user",
+            "text": question,
+            "answer_id": "",
+            "refused": False,
+            "citations": "[]",
+            "engine": "",
+            "confidence": None,
+            "timings": "{}",
+        }
+        answered = {
+            **shared,
+            "role": "assistant",
+            "text": answer.text,
+            "answer_id": answer.answer_id,
+            "refused": answer.refused,
+            "citations": json.dumps([asdict(c) for c in answer.citations], ensure_ascii=False),
+            "engine": answer.engine,
+            "confidence": answer.confidence,
+            "timings": json.dumps(timings),
+        }
+        title = question.strip()[:TITLE_CHARS]
         with self._lock, transaction(self._db, self._path) as db:
             db.execute(
                 "INSERT INTO conversations VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at",
-                (answer.conversation_id, principal.user_id, question.strip()[:TITLE_CHARS], now),
+                (answer.conversation_id, principal.user_id, title, shared["at"]),
             )
-            db.executemany("INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", exchange)
-
-    def list(self, user_id: str) -> list[Conversation]:
-        """Return a user's conversations without their messages, latest first."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT * FROM conversations WHERE user_id = ? "
-                "ORDER BY updated_at DESC, rowid DESC",
-                (user_id,),
-            ).fetchall()
-        return [_conversation(row, ()) for row in rows]
-
-    def get(self, conversation_id: str, principal: Principal) -> Conversation:
-        """Return a conversation with its messages."""
-        with self._lock:
-            row = self._own(conversation_id, principal.user_id)
-            return _conversation(row, self.history(conversation_id, principal))
+            db.executemany(
+                f"INSERT INTO messages ({', '.join(answered)}) "
+                f"VALUES ({', '.join(f':{name}' for name in answered)})",
+                [asked, answered],
+            )
 
     def rename(self, conversation_id: str, user_id: str, title: str) -> None:
         """Give a conversation another title."""
-        with self._lock, translated_errors(self._path):
+        with self._open() as db:
             self._own(conversation_id, user_id)
-            self._db.execute(
+            db.execute(
                 "UPDATE conversations SET title = ? WHERE id = ?",
                 (title.strip()[:TITLE_CHARS], conversation_id),
             )
 
     def delete(self, conversation_id: str, user_id: str) -> None:
-        """Delete a conversation and its messages."""
-        with self._lock, translated_errors(self._path):
+        """Delete a conversation, its messages and what was said of its answers."""
+        with self._lock, transaction(self._db, self._path) as db:
             self._own(conversation_id, user_id)
-            self._db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+            db.execute(
+                "DELETE FROM feedback WHERE answer_id IN "
+                "(SELECT answer_id FROM messages WHERE conversation_id = ?)",
+                (conversation_id,),
+            )
+            db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
     def feedback(self, answer_id: str, user_id: str, verdict: Verdict, comment: str) -> None:
         """Keep a user's verdict on an answer given to them; a later one replaces it."""
-        with self._lock, translated_errors(self._path):
-            row = self._db.execute(
-                "SELECT c.user_id FROM messages m JOIN conversations c ON c.id = m.conversation_id "
-                "WHERE m.answer_id = ?",
-                (answer_id,),
-            ).fetchone()
-            if not answer_id or row is None or row["user_id"] != user_id:
-                raise NotFoundError(
-                    f"There is no answer {answer_id!r} of yours. Use the answer_id of an Answer."
-                )
-            self._db.execute(
+        with self._open() as db:
+            self._owner_of(answer_id, user_id)
+            db.execute(
                 "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?, ?)",
                 (answer_id, user_id, verdict, comment, datetime.now(UTC).isoformat()),
             )
 
-    def to_review(self) -> tuple[Reviewable, ...]:
-        """Return the refused and the disliked answers of all users, oldest first.
+    # -- for whoever runs the assistant -----------------------------------------------------
 
-        For whoever runs the assistant; no surface offers it to those who ask.
+    def to_review(
+        self, groups: Set[str] | None = None, limit: int | None = None
+    ) -> tuple[Reviewable, ...]:
+        """Return the refused and the disliked answers of all users, latest first.
+
+        With ``groups``, only what was asked with none but these, its history included.
         """
-        with self._lock:
-            rows = self._db.execute(
+        found: list[Reviewable] = []
+        with self._open() as db:
+            rows = db.execute(
                 "SELECT m.*, f.verdict, f.comment FROM messages m "
                 "LEFT JOIN feedback f USING (answer_id) "
-                "WHERE m.role = 'assistant' AND (m.refused OR f.verdict = 'down') ORDER BY m.id"
+                "WHERE m.role = 'assistant' AND (m.refused OR f.verdict = 'down') "
+                "ORDER BY m.id DESC"
+            )
+            for row in rows:
+                if len(found) == limit:
+                    break
+                if groups is None or _groups(row) <= groups:
+                    found.append(_reviewable(row, self._questions_before(row, groups)))
+        return tuple(found)
+
+    def asked_since(self, moment: datetime) -> tuple[Asked, ...]:
+        """Return every question since a moment, greetings left out, oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT m.at, m.refused, m.engine, m.timings, f.verdict, "
+                "json_extract(m.citations, '$[0].document_id') AS document_id "
+                "FROM messages m LEFT JOIN feedback f USING (answer_id) "
+                "WHERE m.role = 'assistant' AND m.at >= ? "
+                "AND (m.refused OR m.engine != 'none') ORDER BY m.id",
+                (moment.astimezone(UTC).isoformat(timespec="seconds"),),
             ).fetchall()
-            asked = [self._questions_before(row) for row in rows]
         return tuple(
-            Reviewable(
-                question=questions[-1],
-                history=questions[:-1],
-                groups=tuple(json.loads(row["groups"])),
-                answer=row["text"],
+            Asked(
+                at=datetime.fromisoformat(row["at"]),
                 refused=bool(row["refused"]),
                 verdict=row["verdict"] or "",
-                comment=row["comment"] or "",
-                at=datetime.fromisoformat(row["at"]),
+                engine=row["engine"],
+                timings=json.loads(row["timings"]),
+                document_id=row["document_id"] or "",
             )
-            for row, questions in zip(rows, asked, strict=True)
+            for row in rows
         )
 
     def close(self) -> None:
@@ -232,14 +279,48 @@ class ConversationStore:
         with self._lock:
             self._db.close()
 
-    def _questions_before(self, answer: Any) -> tuple[str, ...]:
+    # -- inside -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated_errors(self._path):
+            yield self._db
+
+    def _questions_before(self, answer: Any, groups: Set[str] | None) -> tuple[str, ...]:
         """Return the question of an answer, after the last few questions before it."""
         rows = self._db.execute(
-            "SELECT text FROM messages WHERE conversation_id = ? AND role = 'user' AND id < ? "
-            "ORDER BY id DESC LIMIT ?",
+            "SELECT text, groups FROM messages WHERE conversation_id = ? AND role = 'user' "
+            "AND id < ? ORDER BY id DESC LIMIT ?",
             (answer["conversation_id"], answer["id"], 1 + _REVIEWED_HISTORY),
         ).fetchall()
-        return tuple(row["text"] for row in reversed(rows))
+        return tuple(
+            row["text"] for row in reversed(rows) if groups is None or _groups(row) <= groups
+        )
+
+    def _said(self, principal: Principal) -> dict[str, str]:
+        """Return the folded words of each of the principal's conversations."""
+        said: dict[str, str] = {}
+        rows = self._db.execute(
+            "SELECT m.conversation_id, m.text, m.groups FROM messages m "
+            "JOIN conversations c ON c.id = m.conversation_id WHERE c.user_id = ?",
+            (principal.user_id,),
+        )
+        for row in rows:
+            if _groups(row) <= principal.groups:
+                earlier = said.get(row["conversation_id"], "")
+                said[row["conversation_id"]] = f"{earlier}\n{fold(row['text'])}"
+        return said
+
+    def _owner_of(self, answer_id: str, user_id: str) -> str:
+        """Return the conversation of an answer given to a user."""
+        row = self._db.execute(
+            "SELECT m.conversation_id FROM messages m JOIN conversations c "
+            "ON c.id = m.conversation_id WHERE m.answer_id = ? AND c.user_id = ?",
+            (answer_id, user_id),
+        ).fetchone()
+        if not answer_id or row is None:
+            raise _no_answer(answer_id)
+        return str(row["conversation_id"])
 
     def _own(self, conversation_id: str, user_id: str) -> Any:
         row = self._db.execute(
@@ -258,42 +339,28 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def export_markdown(conversation: Conversation) -> str:
-    """Return a conversation as Markdown, each answer followed by its sources."""
-    chinese = detect_language(conversation.title) == "zh"
-    names = (
-        {"user": "提问", "assistant": "回答"}
-        if chinese
-        else {"user": "Question", "assistant": "Answer"}
+def _no_answer(answer_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is no answer {answer_id!r} of yours. Use the answer_id of an Answer."
     )
-    lines = [f"# {conversation.title}", ""]
-    for message in conversation.messages:
-        lines += [f"## {names[message.role]} · {message.at:%Y-%m-%d %H:%M}", "", message.text, ""]
-        for citation in message.citations:
-            lines.append(f"- [{citation.marker}] {place(citation)}")
-            lines.append(f"  > {' '.join(citation.quote.split())}")
-        if message.citations:
-            lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
 
 
-def export_json(conversation: Conversation) -> str:
-    """Return a conversation as JSON, all fields included."""
-    return json.dumps(asdict(conversation), ensure_ascii=False, indent=2, default=str)
+def _groups(row: Any) -> set[str]:
+    """Return the groups with which a message was asked."""
+    return set(json.loads(row["groups"]))
 
 
-def place(citation: Citation) -> str:
-    """Return where a citation points, for a person: title, headings, page, and file."""
-    chinese = detect_language(citation.title) == "zh"
-    title = f"《{citation.title}》" if chinese else citation.title
-    path = " > ".join(part for part in citation.heading if part != citation.title)
-    units = (
-        {"page": "第{}页", "slide": "第{}张幻灯片", "row": "第{}行"}
-        if chinese
-        else {"page": "p. {}", "slide": "slide {}", "row": "row {}"}
+def _reviewable(row: Any, questions: tuple[str, ...]) -> Reviewable:
+    return Reviewable(
+        question=questions[-1],
+        history=questions[:-1],
+        groups=tuple(json.loads(row["groups"])),
+        answer=row["text"],
+        refused=bool(row["refused"]),
+        verdict=row["verdict"] or "",
+        comment=row["comment"] or "",
+        at=datetime.fromisoformat(row["at"]),
     )
-    page = units[citation.page_unit].format(citation.page) if citation.page else ""
-    return " · ".join(part for part in (title, path, page, citation.source) if part)
 
 
 def _message(row: Any) -> Message:

@@ -16,27 +16,42 @@ from langchain_core.language_models import BaseChatModel
 from assistant.answer import Answerer, validated
 from assistant.conversation import ConversationStore, new_id
 from assistant.embed import adapt_embeddings, load_embedder
-from assistant.engines.base import engine_name
 from assistant.engines.failover import Engines, choose_engines
-from assistant.errors import NotFoundError, QuestionError
+from assistant.errors import QuestionError
+from assistant.health import assess
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline, ProgressCallback
-from assistant.retrieve import Found, Gate, HitRetriever, Searcher
+from assistant.retrieve import Found, HitRetriever, Searcher
 from assistant.settings import Settings
+from assistant.sources import (
+    no_document,
+    read_chunks,
+    read_citation,
+    read_document,
+    read_passage,
+)
+from assistant.suggest import suggest
 from assistant.types import (
     EVERYONE,
     Answer,
     AnswerEvent,
+    Chunk,
+    Cited,
+    Context,
     Conversation,
     Document,
     Health,
     Hit,
     IngestReport,
+    Message,
     Principal,
     Progress,
     Quarantined,
+    Reviewable,
+    UsageReport,
     Verdict,
 )
+from assistant.usage import first_day, report
 
 
 class Assistant:
@@ -64,6 +79,8 @@ class Assistant:
         self._store: Store | None = None
         self._searcher: Searcher | None = None
         self._conversations: ConversationStore | None = None
+        self._reached: tuple[str, str] | None = None
+        self._engine_name = self.settings.engine
         self._lock = threading.RLock()
 
     # -- documents --------------------------------------------------------------------------
@@ -93,9 +110,7 @@ class Assistant:
         """
         store = self._open_store()
         if document_id not in store.catalog.states():
-            raise NotFoundError(
-                f"There is no document {document_id!r}. `assistant documents` lists them."
-            )
+            raise no_document(document_id)
         store.replace([], retire=[document_id])
 
     def documents(self, principal: Principal = EVERYONE) -> list[Document]:
@@ -103,6 +118,34 @@ class Assistant:
         store = self._open_store()
         index = store.index
         return index.catalog.documents(index.audiences(principal))
+
+    def document(self, document_id: str, principal: Principal = EVERYONE) -> Document:
+        """Return a document.
+
+        Raises:
+            NotFoundError: there is none that the principal may read.
+        """
+        return read_document(self._open_store().index, document_id, principal)
+
+    def chunks(self, document_id: str, principal: Principal = EVERYONE) -> list[Chunk]:
+        """Return the chunks of a document in reading order; see `document`."""
+        return read_chunks(self._open_store().index, document_id, principal)
+
+    def passage(
+        self, chunk_id: str, principal: Principal = EVERYONE, neighbours: int = 1
+    ) -> Context:
+        """Return a chunk with ``neighbours`` chunks, 20 at most, on either side.
+
+        Raises:
+            NotFoundError: there is none that the principal may read, or no longer.
+        """
+        return read_passage(self._open_store().index, chunk_id, principal, neighbours)
+
+    def groups(self) -> list[str]:
+        """Return every group that some document is for."""
+        catalog = self._open_store().index.catalog
+        documents = catalog.documents(catalog.audiences())
+        return sorted({group for document in documents for group in document.groups})
 
     def quarantined(self) -> list[Quarantined]:
         """Return the sources that could not be taken in when last tried, with the reasons."""
@@ -137,10 +180,13 @@ class Assistant:
         question: str,
         *,
         conversation_id: str | None = None,
+        history: Sequence[Message] | None = None,
         principal: Principal = EVERYONE,
     ) -> Answer:
         """Return the answer to a question; see `stream`."""
-        *_, last = self.stream(question, conversation_id=conversation_id, principal=principal)
+        *_, last = self.stream(
+            question, conversation_id=conversation_id, history=history, principal=principal
+        )
         assert last.answer is not None
         return last.answer
 
@@ -149,9 +195,13 @@ class Assistant:
         question: str,
         *,
         conversation_id: str | None = None,
+        history: Sequence[Message] | None = None,
         principal: Principal = EVERYONE,
     ) -> Iterator[AnswerEvent]:
         """Yield the sources, then checked text sentence by sentence, then the whole answer.
+
+        With a ``history`` the caller keeps the conversation: the question is understood
+        from it, and nothing is stored.
 
         Raises:
             QuestionError: the question is empty, too long or unreadable.
@@ -160,13 +210,38 @@ class Assistant:
         """
         question = validated(question, self.settings.max_question_chars)
         conversations = self._open_conversations()
-        history = conversations.history(conversation_id, principal) if conversation_id else ()
-        for event in self._answerer().stream(
-            question, history, principal, conversation_id or new_id()
-        ):
-            if event.answer:
-                conversations.append(principal, question, event.answer)
-            yield event
+        said = history or ()
+        if history is None and conversation_id:
+            said = conversations.history(conversation_id, principal)
+        with self._lock:
+            engines = self._open_engines()
+            use = engines.in_use()
+        with use:
+            for event in self._answerer(engines).stream(
+                question, said, principal, conversation_id or new_id()
+            ):
+                if event.answer and history is None:
+                    conversations.append(principal, question, event.answer)
+                yield event
+
+    def citation(self, answer_id: str, marker: int, principal: Principal = EVERYONE) -> Cited:
+        """Return what ``[marker]`` in an answer given to the principal points at.
+
+        Raises:
+            NotFoundError: no such answer was given to the principal, it has no such mark, or
+                its document is gone or not theirs to read any more.
+        """
+        *_, answer = self._open_conversations().up_to(answer_id, principal)
+        return read_citation(self._open_store().index, answer, marker, principal)
+
+    def suggestions(self, answer_id: str, principal: Principal = EVERYONE) -> list[str]:
+        """Return up to three questions that go on from an answer and that documents answer.
+
+        Raises:
+            NotFoundError: no such answer was given to the principal.
+        """
+        said = self._open_conversations().up_to(answer_id, principal)
+        return suggest(said, principal, self._search, self._open_store().index, self.settings)
 
     def feedback(
         self,
@@ -186,9 +261,12 @@ class Assistant:
 
     # -- conversations ----------------------------------------------------------------------
 
-    def conversations(self, principal: Principal = EVERYONE) -> list[Conversation]:
-        """Return the principal's conversations without their messages, latest first."""
-        return self._open_conversations().list(principal.user_id)
+    def conversations(self, principal: Principal = EVERYONE, query: str = "") -> list[Conversation]:
+        """Return the principal's conversations without their messages, latest first.
+
+        With a ``query``, those alone in whose title or messages all of its words occur.
+        """
+        return self._open_conversations().list(principal, query)
 
     def conversation(self, conversation_id: str, principal: Principal = EVERYONE) -> Conversation:
         """Return one of the principal's conversations with its messages and citations."""
@@ -204,39 +282,62 @@ class Assistant:
         """Delete one of the principal's conversations for good."""
         self._open_conversations().delete(conversation_id, principal.user_id)
 
+    # -- for whoever runs it ----------------------------------------------------------------
+
+    def usage(self, principal: Principal = EVERYONE, days: int = 30) -> UsageReport:
+        """Return how everybody used the assistant; it names what the principal may read alone."""
+        titles = {document.id: document.title for document in self.documents(principal)}
+        first = first_day(days)
+        return report(self._open_conversations().asked_since(first), titles, first)
+
+    def reviewable(self, principal: Principal = EVERYONE, limit: int = 50) -> list[Reviewable]:
+        """Return refused and disliked answers, latest first, and never who asked.
+
+        Only what was asked with none but the principal's groups: answers quote documents.
+        """
+        return list(self._open_conversations().to_review(principal.groups, limit))
+
+    def announce(self, url: str, token: str) -> None:
+        """Note in the data directory where this process is reached, for `owner_card`.
+
+        ``token`` is a secret of this run: only this user of the machine can read it there.
+        """
+        with self._lock:
+            self._reached = (url, token)
+            self._open_store(check_fingerprint=False).announce(url, token)
+
     # -- state ------------------------------------------------------------------------------
 
     def health(self) -> Health:
         """Say what would answer a question now, and what stands in the way of answering well."""
-        catalog = self._open_store().index.catalog
-        chunks = catalog.chunk_count(catalog.audiences())
-        engines = self._open_engines()
-        engine = next(engines.candidates())
-        problems = engines.passed_over()
-        if (
-            not Gate.load().fits(self._embedder.fingerprint)
-            and self.settings.gate_threshold is None
-        ):
-            problems.append(
-                "Whether the documents hold an answer is judged by numbers that were calibrated "
-                "for another embedding model. Set ASSISTANT_GATE_THRESHOLD by trial, or calibrate "
-                "anew with evals/bench/gate.py."
-            )
-        if not chunks:
-            problems.append("The index is empty. Run `assistant ingest FOLDER`.")
-        bad = len(catalog.quarantined())
-        if bad:
-            problems.append(
-                f"{bad} files could not be taken in. `assistant documents --quarantined` says why."
-            )
-        return Health(
-            ok=bool(chunks),
-            engine=engine_name(engine),
-            documents=len(catalog.states()),
-            chunks=chunks,
-            fingerprint=catalog.meta("fingerprint"),
-            problems=tuple(problems),
-        )
+        index = self._open_store().index
+        return assess(index.catalog, self._open_engines(), self._embedder, self.settings)
+
+    @property
+    def engine(self) -> str:
+        """The engine that was asked for: the settings' one, or that of `use_engine`."""
+        return self._engine_name
+
+    def use_engine(self, name: str) -> None:
+        """Let another engine answer from now on, ``auto`` for the first that works.
+
+        Answers under way end on the engine that they began with.
+
+        Raises:
+            ConfigurationError: there is no engine of that name.
+            ModelError: it cannot load its model; the one before stays.
+            EngineError: it does not answer; the one before stays.
+        """
+        chosen = self._choose(name)
+        try:
+            next(chosen.candidates())
+        except BaseException:
+            chosen.close()
+            raise
+        with self._lock:
+            past, self._engines, self._engine_name = self._engines, chosen, name
+        if past:
+            past.retire()
 
     def warm_up(self) -> None:
         """Load the models now, so that the first question does not wait for them."""
@@ -267,6 +368,8 @@ class Assistant:
                     self._embedder.fingerprint,
                     self.settings.chroma_url,
                 )
+                if self._reached:
+                    self._store.announce(*self._reached)
             if check_fingerprint:
                 self._store.check_fingerprint()
             return self._store
@@ -283,7 +386,7 @@ class Assistant:
                 self._engines = (
                     Engines([self._given_engine])
                     if self._given_engine
-                    else choose_engines(self.settings, self._embedder)
+                    else self._choose(self._engine_name)
                 )
             return self._engines
 
@@ -300,11 +403,14 @@ class Assistant:
                 self._searcher = Searcher(self._open_store(), self._embedder, self.settings)
             return self._searcher
 
-    def _answerer(self) -> Answerer:
+    def _choose(self, name: str) -> Engines:
+        return choose_engines(self.settings.model_copy(update={"engine": name}), self._embedder)
+
+    def _answerer(self, engines: Engines) -> Answerer:
         return Answerer(
             self.settings,
             self._search,
             self._embedder,
-            self._open_engines(),
+            engines,
             lambda principal: len(self.documents(principal)),
         )

@@ -12,26 +12,38 @@ AssistantError
 │   ├── EngineBusyError       too many questions are waiting
 │   └── RequestRefusedError   an engine that works will not take this very question
 ├── QuestionError             the question cannot be answered as it was put
-└── NotFoundError             no such document or conversation, or not yours to see
+├── NotFoundError             no such document or conversation, or not yours to see
+├── ConflictError             it is there already, or changed meanwhile
+├── AccessError               who asks may not
+│   ├── UnauthenticatedError  nobody is signed in
+│   ├── ForbiddenError        the one who asks lacks the right
+│   └── RateLimitedError      too many questions in a short time
+└── ServerError               the assistant's server cannot be reached, or failed
 
 Each message names the remedy. Surfaces turn them into an exit code, a problem
 document or a notice; no other exception is expected to reach a user.
 """
 
 __all__ = [
+    "AccessError",
     "AssistantError",
     "ConfigurationError",
+    "ConflictError",
     "EngineBusyError",
     "EngineError",
     "FingerprintError",
+    "ForbiddenError",
     "ModelError",
     "NotFoundError",
     "QuestionError",
+    "RateLimitedError",
     "RequestRefusedError",
+    "ServerError",
     "SourceError",
     "StorageFullError",
     "StoreError",
     "StoreLockedError",
+    "UnauthenticatedError",
 ]
 
 
@@ -89,3 +101,31 @@ class QuestionError(AssistantError):
 
 class NotFoundError(AssistantError):
     """No such document or conversation, or it belongs to somebody else."""
+
+
+class ConflictError(AssistantError):
+    """What should be made is there already, or was changed by somebody else meanwhile."""
+
+
+class AccessError(AssistantError):
+    """Who asks may not do this."""
+
+
+class UnauthenticatedError(AccessError):
+    """Nobody is signed in, or the sign-in, key or link is not valid (any more)."""
+
+
+class ForbiddenError(AccessError):
+    """The one who is signed in lacks the right."""
+
+
+class RateLimitedError(AccessError):
+    """Too many requests in a short time; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ServerError(AssistantError):
+    """The assistant's server cannot be reached, or failed without saying why."""

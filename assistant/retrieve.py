@@ -267,6 +267,12 @@ class Gate:
         return 1.0 / (1.0 + math.exp(-logit))
 
 
+def enough(found: Found, threshold: float | None) -> bool:
+    """Tell whether what was found is worth answering from; None: the calibrated threshold."""
+    least = Gate.load().threshold if threshold is None else threshold
+    return bool(found.hits) and found.confidence >= least
+
+
 # -- LangChain ------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 EVERYONE_GROUP = "everyone"
@@ -103,6 +103,24 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class Context:
+    """A passage in its place: the chunks right before and after it, in reading order."""
+
+    document: Document
+    chunk: Chunk
+    before: tuple[Chunk, ...] = ()
+    after: tuple[Chunk, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A citation, and the passage it points at; no passage when the document has changed since."""
+
+    citation: Citation
+    context: Context | None = None
+
+
+@dataclass(frozen=True)
 class Usage:
     """Tokens the engine read and wrote for one answer; zero where no model ran."""
 
@@ -116,7 +134,8 @@ class Answer:
 
     ``confidence`` is the evidence gate's probability that the documents hold the
     answer; ``timings`` are seconds a stage, ``first_token`` those from the question to the
-    engine's first word. ``notice`` says why another engine than the preferred one spoke.
+    engine's first word, ``whole`` those to the finished answer. ``notice`` says why another
+    engine than the preferred one spoke.
     """
 
     text: str
@@ -167,6 +186,72 @@ class Conversation:
     title: str
     updated_at: datetime
     messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reviewable:
+    """An answer worth a second look: it was refused, or its reader disliked it.
+
+    ``history`` holds the user's questions before it in the conversation, ``groups`` the
+    asker's; who asked is left out. ``verdict`` is ``""`` where nobody gave one.
+    """
+
+    question: str
+    history: tuple[str, ...]
+    groups: tuple[str, ...]
+    answer: str
+    refused: bool
+    verdict: str
+    comment: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class UsageDay:
+    """What happened on one day; the verdicts count on the day of their answer."""
+
+    day: date
+    questions: int = 0
+    refused: int = 0
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that half, and 19 in 20, of ``count`` answers took at most; zero for none."""
+
+    count: int = 0
+    p50: float = 0.0
+    p95: float = 0.0
+
+
+@dataclass(frozen=True)
+class Topic:
+    """How many answers of a week rest first on one document.
+
+    ``week`` is its Monday. An empty ``title`` sums up all documents that whoever reads the
+    report may not read, or that are gone.
+    """
+
+    week: date
+    title: str
+    questions: int
+
+
+@dataclass(frozen=True)
+class UsageReport:
+    """How the assistant was used: ``days`` without a gap, oldest first; nobody is named.
+
+    Greetings do not count. ``engines`` maps an engine to the number of its answers.
+    """
+
+    days: tuple[UsageDay, ...] = ()
+    retrieval: Latency = Latency()
+    first_token: Latency = Latency()
+    whole: Latency = Latency()
+    engines: dict[str, int] = field(default_factory=dict)
+    topics: tuple[Topic, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from assistant.conversation import CONVERSATIONS_FILE, ConversationStore, Reviewable
+from assistant.conversation import CONVERSATIONS_FILE, ConversationStore
 from assistant.errors import NotFoundError
 from assistant.text import detect_language
-from assistant.types import EVERYONE_GROUP
+from assistant.types import EVERYONE_GROUP, Reviewable
 from evals.case import Case
 
 _HEAD = """\
@@ -48,7 +48,7 @@ def reviewable(data_dir: Path) -> tuple[Reviewable, ...]:
         )
     store = ConversationStore(data_dir)
     try:
-        return store.to_review()
+        return store.to_review()[::-1]
     finally:
         store.close()
 

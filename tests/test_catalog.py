@@ -123,3 +123,38 @@ def test_a_full_disk_in_the_middle_of_a_write_loses_nothing(catalog: Catalog) ->
         catalog.write([draft("b", *["很长的内容" * 4000] * 8)])
     assert find(catalog, "内容") == ["原来的内容"]
     assert catalog.leftovers() == []
+
+
+def test_a_document_is_read_by_its_audiences_alone(catalog: Catalog) -> None:
+    publish(catalog, draft("a", "一", "二", groups=("finance",)))
+    mine, theirs = catalog.audiences(["finance"]), catalog.audiences(["everyone"])
+    found = catalog.document("a", mine)
+    assert found is not None and (found.title, found.chunks) == ("title a", 2)
+    assert catalog.document("a", theirs) is None
+    assert catalog.document("b", mine) is None
+    assert [chunk.text for chunk in catalog.document_chunks("a", mine)] == ["一", "二"]
+    assert catalog.document_chunks("a", theirs) == []
+
+
+def test_a_passage_stands_between_its_neighbours(catalog: Catalog) -> None:
+    publish(catalog, draft("a", "零", "一", "二", "三", "四"), draft("b", "别的文件"))
+    audiences = catalog.audiences()
+    middle = catalog.context("a.1.2", audiences, 2)
+    assert middle is not None
+    assert middle.document.id == middle.chunk.document_id == "a"
+    assert [c.text for c in middle.before] == ["零", "一"]
+    assert middle.chunk.text == "二"
+    assert [c.text for c in middle.after] == ["三", "四"]
+    last = catalog.context("a.1.4", audiences, 1)
+    assert last is not None
+    assert ([c.text for c in last.before], last.after) == (["三"], ())
+
+
+def test_a_passage_of_an_earlier_version_or_another_audience_is_not_found(catalog: Catalog) -> None:
+    publish(catalog, draft("a", "旧"), draft("s", "机密", groups=("hr",)))
+    publish(catalog, draft("a", "新"))
+    everyone = catalog.audiences(["everyone"])
+    assert catalog.context("a.1.0", everyone, 1) is None
+    assert catalog.context("a.2.0", everyone, 1) is not None
+    assert catalog.context("s.1.0", everyone, 1) is None
+    assert catalog.context("s.1.0", catalog.audiences(["hr"]), 1) is not None

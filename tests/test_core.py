@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from assistant import Answer, Assistant, Principal, Settings
 from assistant.engines.base import ScriptedEngine
 from assistant.errors import EngineError, FingerprintError, NotFoundError, QuestionError
+from assistant.index.store import owner_card
 
 FINANCE = Principal("wu", ["finance"])
 
@@ -50,7 +51,8 @@ def test_an_answer_quotes_and_cites(filled: Assistant) -> None:
     assert answer.citations[0].title == "休假制度"
     assert answer.citations[0].quote in answer.text.replace("[1]", "")
     assert (answer.refused, answer.engine) == (False, "extractive")
-    assert {"retrieve", "engine", "check"} <= answer.timings.keys()
+    assert {"retrieve", "engine", "check", "first_token"} <= answer.timings.keys()
+    assert answer.timings["whole"] >= answer.timings["first_token"]
     check_contract(answer)
 
 
@@ -213,6 +215,126 @@ def test_conversations_are_their_owners(filled: Assistant) -> None:
     filled.feedback(answer.answer_id, "up", principal=lin)
     assert [c.id for c in filled.conversations(lin)] == [answer.conversation_id]
     assert filled.conversations(wu) == []
+
+
+def test_a_document_is_read_by_who_may(filled: Assistant) -> None:
+    (budget,) = [d for d in filled.documents(FINANCE) if d.title == "预算"]
+    assert filled.document(budget.id, FINANCE) == budget
+    (chunk,) = filled.chunks(budget.id, FINANCE)
+    assert filled.passage(chunk.id, FINANCE).document == budget
+    for read in (
+        lambda: filled.document(budget.id),
+        lambda: filled.chunks(budget.id),
+        lambda: filled.passage(chunk.id),
+    ):
+        with pytest.raises(NotFoundError) as refused:
+            read()
+        # What is there but forbidden reads like what is not there at all.
+        absent = str(refused.value).replace(budget.id, "d0")
+        with pytest.raises(NotFoundError) as unknown:
+            filled.passage("d0.1.0") if "passage" in absent else filled.document("d0")
+        assert absent == str(unknown.value)
+
+
+def test_a_passage_comes_with_as_many_neighbours_as_asked_for(filled: Assistant) -> None:
+    (leave,) = [d for d in filled.documents() if d.title == "休假制度"]
+    first, second = filled.chunks(leave.id)
+    assert filled.passage(second.id).before == (first,)
+    assert filled.passage(first.id).after == (second,)
+    assert filled.passage(second.id, neighbours=0).before == ()
+    assert filled.passage(second.id, neighbours=2**80).before == (first,)
+    assert filled.passage(second.id, neighbours=-1).before == ()
+
+
+def test_a_mark_leads_to_the_passage_it_stands_for(filled: Assistant) -> None:
+    answer = filled.ask("员工每年的年假有几天？")
+    cited = filled.citation(answer.answer_id, 1)
+    assert cited.citation == answer.citations[0]
+    assert cited.context is not None
+    assert cited.citation.quote in cited.context.chunk.text
+    for answer_id, marker, who in (
+        (answer.answer_id, 9, Principal("anonymous")),
+        (answer.answer_id, 1, Principal("wu")),
+        ("a9", 1, Principal("anonymous")),
+    ):
+        with pytest.raises(NotFoundError):
+            filled.citation(answer_id, marker, who)
+
+
+def test_a_mark_outlives_a_newer_version_but_not_the_document(
+    filled: Assistant, papers: Path
+) -> None:
+    answer = filled.ask("员工每年的年假有几天？")
+    text = (papers / "leave.md").read_text("utf-8")
+    (papers / "leave.md").write_text(text.replace("十五天", "二十天"), "utf-8")
+    filled.ingest(papers)
+    cited = filled.citation(answer.answer_id, 1)
+    assert (cited.context, "十五天" in cited.citation.quote) == (None, True)
+    filled.reindex()  # counts versions anew: the old id means the new words now
+    assert filled.passage(answer.citations[0].chunk_id)
+    assert filled.citation(answer.answer_id, 1).context is None
+    filled.remove(answer.citations[0].document_id)
+    with pytest.raises(NotFoundError):
+        filled.citation(answer.answer_id, 1)
+
+
+def test_a_mark_is_void_when_the_right_to_read_is_lost(filled: Assistant, papers: Path) -> None:
+    question, anyone = "2026年大模型专项预算是多少？", Principal("wu")
+    answer = filled.ask(question, principal=FINANCE)
+    marker = next(c.marker for c in answer.citations if c.title == "预算")
+    assert filled.citation(answer.answer_id, marker, FINANCE).context
+    with pytest.raises(NotFoundError):  # the group is lost
+        filled.citation(answer.answer_id, marker, anyone)
+    filled.ingest(papers / "leave.md")
+    moved = (papers / "leave.md").read_text("utf-8")
+    leave = filled.ask("员工每年的年假有几天？", principal=anyone)
+    (papers / "leave.md").write_text(f"---\ngroups: [hr]\n---\n{moved}", "utf-8")
+    filled.ingest(papers)
+    assert any(d.groups == ("hr",) for d in filled.documents(Principal("x", ["hr"])))
+    with pytest.raises(NotFoundError):  # the document is not for everyone any more
+        filled.citation(leave.answer_id, 1, anyone)
+
+
+def test_use_is_counted_and_names_only_what_one_may_read(filled: Assistant) -> None:
+    lin = Principal("lin")
+    leave = filled.ask("员工每年的年假有几天？", principal=lin)
+    filled.feedback(leave.answer_id, "up", principal=lin)
+    budget = filled.ask("2026年大模型专项预算是多少？", principal=FINANCE)
+    filled.feedback(budget.answer_id, "down", "不够", FINANCE)
+    filled.ask("谢谢", principal=lin)
+    seen = filled.usage(lin, days=7)
+    assert len(seen.days) == 7
+    today = seen.days[-1]
+    assert (today.questions, today.refused, today.up, today.down) == (2, 0, 1, 1)
+    assert seen.engines == {"extractive": 2}
+    assert seen.whole.count == seen.retrieval.count == 2
+    assert 0 < seen.retrieval.p50 <= seen.whole.p95
+    assert sorted((t.title, t.questions) for t in seen.topics) == [("", 1), ("休假制度", 1)]
+    assert {t.title for t in filled.usage(FINANCE).topics} == {"预算", "休假制度"}
+
+
+def test_reviews_are_for_who_may_read_what_the_asker_may(filled: Assistant) -> None:
+    answer = filled.ask("2026年大模型专项预算是多少？", principal=FINANCE)
+    filled.feedback(answer.answer_id, "down", "不够", FINANCE)
+    assert filled.reviewable(Principal("admin")) == []
+    (found,) = filled.reviewable(Principal("admin", ["finance", "hr"]))
+    assert (found.question, found.comment) == ("2026年大模型专项预算是多少？", "不够")
+    assert "wu" not in repr(found)
+
+
+def test_conversations_are_searched(filled: Assistant) -> None:
+    answer = filled.ask("员工每年的年假有几天？")
+    assert [c.id for c in filled.conversations(query="每年的年假")] == [answer.conversation_id]
+    assert filled.conversations(query="水泵") == []
+
+
+def test_where_it_is_reached_survives_a_reopened_store(filled: Assistant) -> None:
+    filled.announce("http://127.0.0.1:7860", "token")
+    filled.close()
+    assert owner_card(filled.settings.data_dir) is None
+    filled.documents()
+    card = owner_card(filled.settings.data_dir)
+    assert card is not None and card["url"] == "http://127.0.0.1:7860"
 
 
 def test_removing_a_document_removes_it_from_answers(filled: Assistant) -> None:

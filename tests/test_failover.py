@@ -8,7 +8,13 @@ from assistant import Assistant, Settings
 from assistant.embed import HashEmbedder
 from assistant.engines.base import ScriptedEngine, engine_name
 from assistant.engines.failover import Breaker, Engines, choose_engines
-from assistant.errors import EngineBusyError, EngineError, ModelError, RequestRefusedError
+from assistant.errors import (
+    ConfigurationError,
+    EngineBusyError,
+    EngineError,
+    ModelError,
+    RequestRefusedError,
+)
 
 RIGHT = "员工每年享有十五天带薪年假[1]。"
 QUESTION = "员工每年的年假有几天？"
@@ -233,3 +239,36 @@ def test_a_follow_up_survives_the_engine_that_should_rewrite_it(
         first = assistant.ask(QUESTION)
         second = assistant.ask("那婚假呢？", conversation_id=first.conversation_id)
     assert (second.text, second.engine) == ("婚假为十天[1]。", "local")
+
+
+def test_retired_engines_close_after_their_last_use() -> None:
+    class Closing(Server):
+        closed: bool = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    engine = Closing(replies=[])
+    engines = Engines([engine])
+    first, second = engines.in_use(), engines.in_use()
+    with first:
+        engines.retire()
+        with second:
+            assert not engine.closed
+        assert not engine.closed
+    assert engine.closed
+
+
+def test_another_engine_answers_from_the_next_question_on(
+    assistant: Assistant, papers: Path
+) -> None:
+    assistant.ingest(papers)
+    under_way = assistant.stream("员工每年有几天年假？")
+    next(under_way)
+    with pytest.raises(ConfigurationError, match="extractive"):
+        assistant.use_engine("gpt")
+    assistant.use_engine("auto")
+    *_, last = under_way
+    assert last.answer and "十五天" in last.answer.text
+    assert assistant.engine == "auto"
+    assert "十五天" in assistant.ask("员工每年有几天年假？").text

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ import pytest
 from assistant.embed import HashEmbedder
 from assistant.errors import FingerprintError, StoreError, StoreLockedError
 from assistant.index.records import Draft
-from assistant.index.store import CATALOG_FILE, Store
+from assistant.index.store import CATALOG_FILE, Store, owner_card
 from assistant.ingest.chunk import Passage
 from assistant.text import terms
 from assistant.types import EVERYONE, Principal
@@ -128,9 +130,41 @@ def test_another_process_is_told_who_holds_the_directory(store: Store, tmp_path:
         check=True,
         cwd=Path(__file__).parents[1],
     )
-    import os
-
     assert f"process {os.getpid()}" in run.stdout
+
+
+def test_the_owner_says_where_it_is_reached_to_this_user_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert owner_card(tmp_path) == {"pid": os.getpid(), "host": socket.gethostname()}
+    store.announce("http://127.0.0.1:7860", "secret-token")
+    card = owner_card(tmp_path)
+    assert card is not None
+    assert (card["url"], card["token"]) == ("http://127.0.0.1:7860", "secret-token")
+    assert (tmp_path / "owner.json").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setattr("assistant.index.store._LOCK_WAIT_S", 0.1)
+    with pytest.raises(StoreLockedError, match=r"at http://127.0.0.1:7860") as refused:
+        Store(tmp_path, EMBEDDER.fingerprint)
+    assert "secret-token" not in str(refused.value)
+
+
+def test_the_card_goes_with_its_owner(store: Store, tmp_path: Path) -> None:
+    store.announce("http://127.0.0.1:7860", "secret-token")
+    store.close()
+    assert not (tmp_path / "owner.json").exists()
+    assert owner_card(tmp_path) is None
+    assert owner_card(tmp_path / "nowhere") is None
+
+
+def test_what_a_killed_owner_left_is_nobodys_card(tmp_path: Path) -> None:
+    (tmp_path / "owner.json").write_text('{"pid": 1, "host": "h", "url": "u", "token": "old"}')
+    (tmp_path / "owner.json").chmod(0o644)
+    assert owner_card(tmp_path) is None
+    store = Store(tmp_path, EMBEDDER.fingerprint)
+    card = owner_card(tmp_path)
+    assert card is not None and "token" not in card
+    assert (tmp_path / "owner.json").stat().st_mode & 0o777 == 0o600
+    store.close()
 
 
 def test_a_second_store_in_the_same_process_is_refused(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
@@ -98,6 +99,34 @@ class Engines:
         self, engines: Sequence[BaseChatModel], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._places = [_Place(engine, Breaker(clock)) for engine in engines]
+        self._lock = threading.Lock()
+        self._uses = 0
+        self._retired = False
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """Hold the engines, from this call until the block that it opens ends."""
+        with self._lock:
+            self._uses += 1
+        return self._held()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._uses -= 1
+                done = self._retired and not self._uses
+            if done:
+                self.close()
+
+    def retire(self) -> None:
+        """Let go of all models as soon as nobody holds the engines."""
+        with self._lock:
+            self._retired = True
+            idle = not self._uses
+        if idle:
+            self.close()
 
     def candidates(self) -> Iterator[BaseChatModel]:
         """Yield the engines to ask, best first, each loaded; the last resort always comes.

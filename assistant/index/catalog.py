@@ -1,7 +1,7 @@
 """The SQLite catalogue: documents, their versions, chunks, vectors and full text. The truth.
 
-Readers see visible versions only, and of those only the ones in the audiences they
-name. It knows nothing of Chroma, models or files; `store` keeps the two in step.
+This module writes; what is read is in `reading`. It knows nothing of Chroma, models or
+files; `store` keeps the two in step.
 
 A version is written (`writing`), made `visible` in the same transaction that makes
 its predecessor `retired`, and retired versions are purged last. The full-text rows
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,41 +21,21 @@ from pathlib import Path
 import numpy as np
 
 from assistant.errors import StoreError
-from assistant.index.database import connect, make_folder, marks, transaction, translated_errors
-from assistant.index.records import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    Draft,
-    Vectors,
-    Written,
-    to_chunk,
-    to_document,
-    to_vector,
-)
+from assistant.index.database import make_folder, marks, transaction, translated_errors
+from assistant.index.reading import Reader, rowid_range
+from assistant.index.records import SCHEMA, SCHEMA_VERSION, Draft, Written
 from assistant.ingest.chunk import indexed_text
 from assistant.text import terms
-from assistant.types import Chunk, Document, Quarantined
+from assistant.types import Quarantined
 
 TERMS_VERSION = 1
 
-# A chunk's rowid is its audience's number followed by a running number, so an audience is
-# a range of rowids and a search needs no join to keep within it.
-AUDIENCE_SHIFT = 40
 
-_DOCUMENT_COLUMNS = """
-    v.id AS version_id, v.document_id, v.title, v.source, v.version, v.language, a.groups,
-    v.provenance, v.ingested_at, v.chunk_count
-"""
-
-
-class Catalog:
+class Catalog(Reader):
     """One SQLite file in WAL mode; safe for many reading threads and one writing at a time."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.RLock()
+        super().__init__(path)
         make_folder(path.parent)
         with translated_errors(path), self._transaction() as db:
             if not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
@@ -73,153 +52,14 @@ class Catalog:
 
     # -- meta -------------------------------------------------------------------------------
 
-    def meta(self, key: str) -> str:
-        """Return a stored value, ``""`` when there is none."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else ""
+    def is_current(self) -> bool:
+        """Tell whether the file opened still is the one at its path, or was replaced."""
+        return self.path.stat().st_ino == self._inode
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a value."""
         with self._transaction() as db:
             self._set_meta(db, key, value)
-
-    # -- reading ----------------------------------------------------------------------------
-
-    def is_current(self) -> bool:
-        """Tell whether the file opened still is the one at its path, or was replaced."""
-        return self.path.stat().st_ino == self._inode
-
-    def audiences(self, groups: Iterable[str] | None = None) -> list[int]:
-        """Return the audiences that any of ``groups`` belongs to; all of them for None."""
-        rows = self._db.execute("SELECT id, groups FROM audiences").fetchall()
-        if groups is None:
-            return [row["id"] for row in rows]
-        readers = set(groups)
-        return [row["id"] for row in rows if readers & set(json.loads(row["groups"]))]
-
-    def documents(self, audiences: Sequence[int]) -> list[Document]:
-        """Return the visible documents of the audiences, ordered by source."""
-        rows = self._db.execute(
-            f"SELECT {_DOCUMENT_COLUMNS} FROM versions v JOIN audiences a ON a.id = v.audience_id "
-            f"WHERE v.state = 'visible' AND v.audience_id IN {marks(audiences)} ORDER BY v.source",
-            tuple(audiences),
-        )
-        return [to_document(row) for row in rows]
-
-    def states(self) -> dict[str, tuple[str, str]]:
-        """Return ``document id -> (content hash, path)`` of every visible version."""
-        rows = self._db.execute(
-            "SELECT document_id, content_hash, path FROM versions WHERE state = 'visible'"
-        )
-        return {row[0]: (row[1], row[2]) for row in rows}
-
-    def signatures(self) -> list[tuple[str, str, bytes]]:
-        """Return ``(document id, source, MinHash)`` of every visible version."""
-        rows = self._db.execute(
-            "SELECT document_id, source, signature FROM versions WHERE state = 'visible'"
-        )
-        return [(row[0], row[1], row[2]) for row in rows]
-
-    def drafts(self) -> Iterator[Draft]:
-        """Yield every visible version without its passages, to be chunked and embedded anew."""
-        rows = self._db.execute(
-            "SELECT v.*, a.groups FROM versions v JOIN audiences a ON a.id = v.audience_id "
-            "WHERE v.state = 'visible' ORDER BY v.id"
-        )
-        for row in rows:
-            yield Draft(
-                document_id=row["document_id"],
-                title=row["title"],
-                source=row["source"],
-                path=row["path"],
-                language=row["language"],
-                groups=tuple(json.loads(row["groups"])),
-                provenance=row["provenance"],
-                content_hash=row["content_hash"],
-                signature=row["signature"],
-                blocks=row["blocks"],
-                passages=(),
-                vectors=np.empty((0, 0), np.float32),
-            )
-
-    def quarantined(self) -> list[Quarantined]:
-        """Return the sources that could not be taken in when they were last tried."""
-        rows = self._db.execute("SELECT source, reason FROM quarantine ORDER BY source")
-        return [Quarantined(row["source"], row["reason"]) for row in rows]
-
-    def quarantined_paths(self) -> list[str]:
-        """Return the paths of those sources."""
-        return [row[0] for row in self._db.execute("SELECT path FROM quarantine")]
-
-    def chunk_count(self, audiences: Sequence[int]) -> int:
-        """Return how many chunks are visible in the audiences."""
-        row = self._db.execute(
-            "SELECT total(chunk_count) FROM versions "
-            f"WHERE state = 'visible' AND audience_id IN {marks(audiences)}",
-            tuple(audiences),
-        ).fetchone()
-        return int(row[0])
-
-    def rowids(self, uids: Sequence[str]) -> dict[str, int]:
-        """Return the rowids of chunks by their public ids; unknown ids are left out."""
-        rows = self._db.execute(
-            f"SELECT uid, id FROM chunks WHERE uid IN {marks(uids)}", tuple(uids)
-        )
-        return {row[0]: row[1] for row in rows}
-
-    def chunks(self, rowids: Sequence[int]) -> dict[int, tuple[Chunk, Document]]:
-        """Return visible chunks with their documents; invisible or unknown ones are left out."""
-        # The sign keeps the planner from reading every visible version to find a few chunks.
-        rows = self._db.execute(
-            f"SELECT c.*, {_DOCUMENT_COLUMNS} FROM chunks c JOIN versions v ON v.id = c.version_id "
-            "JOIN audiences a ON a.id = v.audience_id "
-            f"WHERE +v.state = 'visible' AND c.id IN {marks(rowids)}",
-            tuple(rowids),
-        )
-        return {row["id"]: (to_chunk(row), to_document(row)) for row in rows}
-
-    def vectors(self, rowids: Sequence[int]) -> dict[int, Vectors]:
-        """Return the stored vectors, float32 (dim,), by rowid."""
-        rows = self._db.execute(
-            f"SELECT id, vector FROM chunks WHERE id IN {marks(rowids)}", tuple(rowids)
-        )
-        return {row[0]: to_vector(row[1]) for row in rows}
-
-    def audience_vectors(self, audience: int) -> Iterator[tuple[str, Vectors]]:
-        """Yield ``(chunk id, vector)`` of every visible chunk of an audience."""
-        rows = self._db.execute(
-            "SELECT c.uid, c.vector FROM chunks c JOIN versions v ON v.id = c.version_id "
-            "WHERE v.state = 'visible' AND v.audience_id = ?",
-            (audience,),
-        )
-        for row in rows:
-            yield row[0], to_vector(row[1])
-
-    def lexical(
-        self, query: Sequence[str], audiences: Sequence[int], limit: int
-    ) -> list[tuple[int, float]]:
-        """Return ``(rowid, BM25)`` of the best chunks for any of the query's terms, best first."""
-        if not query:
-            return []
-        match = " OR ".join(f'"{term}"' for term in query)
-        found: list[tuple[int, float]] = []
-        for audience in audiences:
-            # A range of rowids is read within the index; any other filter costs four times more.
-            rows = self._db.execute(
-                "SELECT rowid, -rank FROM lexical WHERE lexical MATCH ? "
-                "AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?",
-                (match, *_rowid_range(audience), limit),
-            )
-            found.extend((row[0], row[1]) for row in rows)
-        return sorted(found, key=lambda pair: -pair[1])[:limit]
-
-    def document_frequencies(self, query: Iterable[str]) -> dict[str, int]:
-        """Return in how many chunks each term occurs; absent terms are left out."""
-        wanted = list(query)
-        rows = self._db.execute(
-            f"SELECT term, doc FROM lexical_terms WHERE term IN {marks(wanted)}", wanted
-        )
-        return {row[0]: row[1] for row in rows}
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -275,25 +115,7 @@ class Catalog:
         if busy:
             raise StoreError(f"{self.path} is being read without a pause. Repeat in a moment.")
 
-    def close(self) -> None:
-        """Close every thread's connection."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-            self._local = threading.local()
-
     # -- inside -----------------------------------------------------------------------------
-
-    @property
-    def _db(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = connect(self.path)
-            self._local.connection = connection
-            with self._lock:
-                self._connections.append(connection)
-        return connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -361,7 +183,7 @@ class Catalog:
 
     @staticmethod
     def _next_rowid(db: sqlite3.Connection, audience: int) -> int:
-        low, high = _rowid_range(audience)
+        low, high = rowid_range(audience)
         last = db.execute(
             "SELECT max(id) FROM chunks WHERE id BETWEEN ? AND ?", (low, high)
         ).fetchone()[0]
@@ -401,8 +223,3 @@ class Catalog:
             )
             for row in rows
         ]
-
-
-def _rowid_range(audience: int) -> tuple[int, int]:
-    """Return the first and the last rowid that a chunk of the audience can have."""
-    return audience << AUDIENCE_SHIFT, ((audience + 1) << AUDIENCE_SHIFT) - 1

@@ -33,9 +33,12 @@ from assistant.types import Principal
 logger = logging.getLogger(__name__)
 
 CATALOG_FILE = "catalog.sqlite"
+_LOCK_FILE, _CARD_FILE = "lock", "owner.json"
 _BUILDING_FILE = "catalog.building.sqlite"
 _LOCK_WAIT_S = 5.0
 _REBUILD_BATCH = 2000
+
+Card = dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,11 @@ class Store:
             self._adopt()
             progress(total, total)
 
+    def announce(self, url: str, token: str) -> None:
+        """Note where this process is reached and with which token, for `owner_card`."""
+        with self._write_lock:
+            self._owner.announce(url, token)
+
     def close(self) -> None:
         """Let go of the data directory."""
         with self._write_lock:
@@ -277,31 +285,80 @@ class _Owner:
 
     def __init__(self, data_dir: Path) -> None:
         make_folder(data_dir)
-        self._lock = FileLock(data_dir / "lock", thread_local=False)
-        self._card = data_dir / "owner.json"
+        self._lock = FileLock(data_dir / _LOCK_FILE, thread_local=False)
+        self._path = data_dir / _CARD_FILE
+        self._card: Card = {"pid": os.getpid(), "host": socket.gethostname()}
 
     def acquire(self) -> None:
+        folder = self._path.parent
         try:
             self._lock.acquire(timeout=_LOCK_WAIT_S)
         except Timeout:
             raise StoreLockedError(
-                f"{self._card.parent} is in use by {self._holder()}. Ask that process, stop it, "
+                f"{folder} is in use by {self._holder()}. Ask that process, stop it, "
                 "or set ASSISTANT_DATA_DIR to another directory."
             ) from None
         except OSError as error:
-            raise unwritable(self._card.parent, error) from error
-        card = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._card.write_text(json.dumps(card), "utf-8")
+            raise unwritable(folder, error) from error
+        try:
+            self._write()
+        except StoreError:
+            self._lock.release()
+            raise
+
+    def announce(self, url: str, token: str) -> None:
+        self._card |= {"url": url, "token": token}
+        if self._lock.is_locked:
+            self._write()
 
     def release(self) -> None:
-        self._lock.release()
+        if self._lock.is_locked:
+            # Gone before the lock is: the next holder's card must not be taken away.
+            self._path.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _write(self) -> None:
+        """Write the card at once, so that no one reads half of it, for this user's eyes only."""
+        draft = self._path.with_suffix(".new")
+        try:
+            draft.unlink(missing_ok=True)
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump(self._card, file)
+            os.replace(draft, self._path)
+        except OSError as error:
+            raise unwritable(self._path.parent, error) from error
 
     def _holder(self) -> str:
-        try:
-            card = json.loads(self._card.read_text("utf-8"))
-            return f"process {card['pid']} on {card['host']}"
-        except (OSError, ValueError, KeyError):
+        card = _read_card(self._path)
+        if card is None:
             return "another process"
+        at = f" at {card['url']}" if "url" in card else ""
+        return f"process {card['pid']} on {card['host']}{at}"
+
+
+def owner_card(data_dir: Path) -> Card | None:
+    """Return who holds a data directory: ``pid``, ``host`` and, of a server, ``url``, ``token``.
+
+    None when no living process holds it, whatever a killed one has left.
+    """
+    if not (data_dir / _CARD_FILE).exists():
+        return None
+    try:
+        with FileLock(data_dir / _LOCK_FILE, thread_local=False).acquire(timeout=0):
+            return None
+    except Timeout:
+        return _read_card(data_dir / _CARD_FILE)
+    except OSError as error:
+        raise unwritable(data_dir, error) from error
+
+
+def _read_card(path: Path) -> Card | None:
+    try:
+        card: Card = json.loads(path.read_text("utf-8"))
+        return card if {"pid", "host"} <= card.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _add(vectors: VectorIndex, written: Sequence[Written], drafts: Sequence[Draft]) -> None:

@@ -1,0 +1,39 @@
+"""Say what would answer a question now, and what stands in the way of answering well."""
+
+from __future__ import annotations
+
+from assistant.embed import Embedder
+from assistant.engines.base import engine_name
+from assistant.engines.failover import Engines
+from assistant.index.catalog import Catalog
+from assistant.retrieve import Gate
+from assistant.settings import Settings
+from assistant.types import Health
+
+
+def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Settings) -> Health:
+    """Return the state of an assistant's parts; each problem names its remedy."""
+    chunks = catalog.chunk_count(catalog.audiences())
+    engine = next(engines.candidates())
+    problems = engines.passed_over()
+    if not Gate.load().fits(embedder.fingerprint) and settings.gate_threshold is None:
+        problems.append(
+            "Whether the documents hold an answer is judged by numbers that were calibrated "
+            "for another embedding model. Set ASSISTANT_GATE_THRESHOLD by trial, or calibrate "
+            "anew with evals/bench/gate.py."
+        )
+    if not chunks:
+        problems.append("The index is empty. Run `assistant ingest FOLDER`.")
+    bad = len(catalog.quarantined())
+    if bad:
+        problems.append(
+            f"{bad} files could not be taken in. `assistant documents --quarantined` says why."
+        )
+    return Health(
+        ok=bool(chunks),
+        engine=engine_name(engine),
+        documents=len(catalog.states()),
+        chunks=chunks,
+        fingerprint=catalog.meta("fingerprint"),
+        problems=tuple(problems),
+    )
