@@ -218,6 +218,12 @@ class ConversationStore:
             )
             db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
+    def delete_all(self, user_id: str) -> None:
+        """Delete everything of a user: conversations, messages and what they said of answers."""
+        with self._lock, transaction(self._db, self._path) as db:
+            db.execute("DELETE FROM feedback WHERE user_id = ?", (user_id,))
+            db.execute("DELETE FROM conversations WHERE user_id = ?", (user_id,))
+
     def feedback(self, answer_id: str, user_id: str, verdict: Verdict, comment: str) -> None:
         """Keep a user's verdict on an answer given to them; a later one replaces it."""
         with self._open() as db:

@@ -284,6 +284,10 @@ class Assistant:
 
     # -- for whoever runs it ----------------------------------------------------------------
 
+    def forget(self, user_id: str) -> None:
+        """Delete all conversations and verdicts of a user, for good."""
+        self._open_conversations().delete_all(user_id)
+
     def usage(self, principal: Principal = EVERYONE, days: int = 30) -> UsageReport:
         """Return how everybody used the assistant; it names what the principal may read alone."""
         titles = {document.id: document.title for document in self.documents(principal)}

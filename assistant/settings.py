@@ -143,6 +143,74 @@ class Settings(BaseSettings):
 
     max_question_chars: int = Field(4000, ge=1, description="longer questions are declined")
 
+    host: str = Field("127.0.0.1", description="the address that `assistant serve` listens on")
+    port: int = Field(7860, ge=0, le=65535, description="its port; 0: a free one")
+    public_url: str = Field(
+        "", description="where people reach it, when a proxy stands before it: `https://ask.example`"
+    )
+    auth: Literal["none", "password", "header", "oidc"] = Field(
+        "none",
+        description="who may use it: `none` (only on this machine), `password`, `header` (a proxy "
+        "names the user), `oidc` (OpenID Connect)",
+    )
+    open_groups: tuple[str, ...] = Field(
+        (), description="groups of the visitor while `auth` is `none`"
+    )
+    admin_users: tuple[str, ...] = Field(
+        (), description="users that are administrators from their first sign-in by proxy or OpenID"
+    )
+    session_hours: int = Field(12, ge=1, le=24 * 90, description="how long a sign-in lasts")
+    user_header: str = Field("X-Forwarded-User", description="the header that names the user")
+    groups_header: str = Field(
+        "X-Forwarded-Groups", description="the header that lists their groups, by commas"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="addresses and networks that may set those headers"
+    )
+    oidc_issuer: str = Field("", description="the OpenID Connect provider's address")
+    oidc_client_id: str = Field("", description="the client's name there")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="the client's secret there")
+    oidc_user_claim: str = Field(
+        "preferred_username", description="the claim that names the user; it must never change"
+    )
+    oidc_groups_claim: str = Field("groups", description="the claim that lists their groups")
+    requests_per_minute: int = Field(
+        120, ge=1, description="requests a user may make in a minute; questions are a quarter of it"
+    )
+    company_name: str = Field("", max_length=40, description="shown on the page")
+    company_logo: Path | None = Field(None, description="an SVG or PNG file shown on the page")
+    brand_colour: str = Field(
+        "#2457d6", pattern="^#[0-9a-fA-F]{6}$", description="the page's main colour"
+    )
+    page_language: Literal["auto", "zh", "en"] = Field(
+        "auto", description="the page's language at first sight; `auto`: the browser's"
+    )
+
+    slack_mode: Literal["socket", "http"] = Field(
+        "socket",
+        description="how Slack reaches the bot: `socket` (it calls out, no open port) or `http` "
+        "(Slack posts to `/slack/events`, signed)",
+    )
+    slack_bot_token: SecretStr = Field(SecretStr(""), description="the bot's token, `xoxb-…`")
+    slack_bot_token_file: Path | None = Field(None, description="a file that holds it instead")
+    slack_app_token: SecretStr = Field(
+        SecretStr(""), description="the app-level token for Socket Mode, `xapp-…`"
+    )
+    slack_app_token_file: Path | None = Field(None, description="a file that holds it instead")
+    slack_signing_secret: SecretStr = Field(
+        SecretStr(""), description="what Slack signs its requests with, for `http`"
+    )
+    slack_signing_secret_file: Path | None = Field(None, description="a file that holds it instead")
+    slack_config: Path | None = Field(
+        None, description="a YAML file: who Slack's users are, and how channels are answered"
+    )
+    slack_workers: int = Field(8, ge=1, le=64, description="questions from Slack answered at once")
+    slack_host: str = Field("127.0.0.1", description="the address listened on, for `http`")
+    slack_port: int = Field(3000, ge=0, le=65535, description="its port")
+    slack_api_url: str = Field(
+        "https://slack.com/api/", description="where Slack's Web API is; GovSlack has another"
+    )
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)

@@ -271,3 +271,14 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     opened.close()
     with pytest.raises(StoreError, match="was closed"):
         opened.list(LIN)
+
+
+def test_all_of_a_user_goes_and_nothing_of_another(store: ConversationStore) -> None:
+    store.append(LIN, "年假几天？", answer())
+    store.append(WU, "婚假几天？", answer("c2", "a2"))
+    store.feedback("a1", LIN.user_id, "up", "好")
+    store.delete_all(LIN.user_id)
+    assert store.list(LIN) == []
+    assert [c.id for c in store.list(WU)] == ["c2"]
+    with pytest.raises(NotFoundError):
+        store.get("c1", LIN)

@@ -46,6 +46,8 @@ from assistant.types import (
 
 logger = logging.getLogger(__name__)
 
+# Below the data directory: what people uploaded, each file alone in a folder of its own.
+UPLOADS_FOLDER = "uploads"
 NEAR_DUPLICATE = 0.9
 TITLE_CHARS = 40
 # Chunks embedded and written together: enough to sort by length and fill batches.
@@ -109,6 +111,7 @@ class Pipeline:
         self._store = store
         self._embedder = embedder
         self._settings = settings
+        self._uploads = (settings.data_dir / UPLOADS_FOLDER).resolve()
 
     def run(
         self,
@@ -128,6 +131,7 @@ class Pipeline:
         tally = _Tally()
         files, vanished = self._find(sources)
         known = self._store.catalog.states()
+        named = {file.document_id: file.source for file in files}
         duplicates = _Duplicates(self._store.catalog.signatures())
         with IsolatedParser(self._settings) as parser:
             drafts = self._drafts(files, known, groups, parser, duplicates, tally, tell)
@@ -135,7 +139,7 @@ class Pipeline:
                 self._store.replace(self._embed(batch, tally, tell))
                 for draft in batch:
                     (tally.updated if draft.document_id in known else tally.added).append(
-                        draft.source
+                        named[draft.document_id]
                     )
         self._forget(vanished, tally)
         tell(Progress("done", len(files), len(files)))
@@ -181,7 +185,8 @@ class Pipeline:
 
     def _check_allowed(self, path: Path, source: str) -> None:
         allowed = [folder.expanduser().resolve() for folder in self._settings.allowed_folders]
-        if allowed and not any(f == path or f in path.parents for f in allowed):
+        folders = (*allowed, self._uploads)
+        if allowed and not any(f == path or f in path.parents for f in folders):
             raise SourceError(
                 f"{source} is outside the folders that documents may come from "
                 f"({', '.join(map(str, allowed))}). Move it there, or extend `allowed_folders`."
@@ -220,6 +225,7 @@ class Pipeline:
         """Yield a draft without vectors for each new or changed file; quarantine the bad ones."""
         catalog = self._store.catalog
         readers = {d.id: d.groups for d in catalog.documents(catalog.audiences())}
+        noted = set(catalog.quarantined_paths())
         for done, file in enumerate(files):
             tell(Progress("read", done, len(files), file.source))
             try:
@@ -237,6 +243,8 @@ class Pipeline:
                     else {content_hash, _content_hash(file, (EVERYONE_GROUP,))}
                 )
                 if known.get(file.document_id, ("", ""))[0] in same:
+                    if _readable(file.path) in noted:  # it was bad meanwhile, and is as before
+                        catalog.set_quarantine(_readable(file.path), None)
                     tally.unchanged.append(file.source)
                     continue
                 draft = self._draft(file, given, parser, content_hash)
@@ -264,7 +272,8 @@ class Pipeline:
         return Draft(
             document_id=file.document_id,
             title=said.title or _title(file.path, blocks),
-            source=file.source,
+            # An upload's path tells nobody anything; its name is what people know it by.
+            source=file.path.name if self._uploads in file.path.parents else file.source,
             path=str(file.path),
             language=said.language or detect_language(text[:5000]),
             groups=_narrow(said.groups, groups),

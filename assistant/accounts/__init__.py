@@ -1,0 +1,1 @@
+"""Who may use the server: users, their groups and roles, sign-ins, keys, and the audit log."""

@@ -1,0 +1,57 @@
+"""Server-rendered pages: their templates, their language, and what keeps foreign code out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from assistant.settings import Settings
+from assistant.types import Language
+
+LANGUAGE_COOKIE = "assistant_lang"
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("assistant.surfaces.http"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(
+    name: str, request: Request, settings: Settings, *, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """Return a page in the visitor's language, with the company's name and colour."""
+    language = language_of(request, settings)
+    html = (
+        _templates()
+        .get_template(name)
+        .render(
+            language=language,
+            zh=language == "zh",
+            company=settings.company_name,
+            logo=settings.company_logo is not None,
+            colour=settings.brand_colour,
+            **values,
+        )
+    )
+    return HTMLResponse(html, status)
+
+
+def language_of(request: Request, settings: Settings) -> Language:
+    """Return the language asked for, chosen before, set, or preferred by the browser."""
+    for wanted in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+        if wanted in ("zh", "en"):
+            return wanted  # type: ignore[return-value]
+    if settings.page_language != "auto":
+        return settings.page_language
+    first = request.headers.get("accept-language", "zh").split(",")[0].strip().lower()
+    return "zh" if first.startswith(("zh", "*")) or not first else "en"

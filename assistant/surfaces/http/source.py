@@ -1,0 +1,95 @@
+"""A cited passage as a page: highlighted, in its place, with what stands around it.
+
+The chat page shows the same in a panel (``?part=1`` leaves the frame out); the address
+can be opened by itself, from Slack or an exported document, by whoever may read it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from starlette.datastructures import QueryParams
+
+from assistant.surfaces.http.depend import Asker, TheService
+from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.pages import render
+from assistant.types import Chunk, Context
+
+router = APIRouter(dependencies=[Depends(limited)], include_in_schema=False)
+
+
+def _is_part(request: Request) -> bool:
+    return QueryParams(request.url.query).get("part") == "1"
+
+
+Part = Annotated[bool, Depends(_is_part)]
+
+
+@router.get("/source/{answer_id}/{marker}")
+def source(
+    answer_id: str, marker: int, request: Request, service: TheService, asker: Asker, part: Part
+) -> HTMLResponse:
+    """Show what a mark in an answer points at."""
+    asker.require("ask")
+    cited = service.assistant.citation(answer_id, marker, asker.principal)
+    citation = cited.citation
+    shown = (
+        _shown(cited.context, citation.quote)
+        if cited.context
+        else _lost(citation.title, citation.heading, citation.quote)
+    )
+    return render("source.html", request, service.settings, part=part, marker=marker, **shown)
+
+
+@router.get("/passage/{chunk_id}")
+def passage(
+    chunk_id: str, request: Request, service: TheService, asker: Asker, part: Part
+) -> HTMLResponse:
+    """Show a passage that was found, whether or not the answer cites it."""
+    asker.require("ask")
+    context = service.assistant.passage(chunk_id, asker.principal)
+    return render(
+        "source.html", request, service.settings, part=part, marker=None, **_shown(context, "")
+    )
+
+
+def _shown(context: Context, quote: str) -> dict[str, Any]:
+    before, marked, after = _split(context.chunk, quote)
+    document, chunk = context.document, context.chunk
+    return {
+        "document": document,
+        "title": document.title,
+        "heading": [part for part in chunk.heading if part != document.title],
+        "page": chunk.page,
+        "unit": chunk.page_unit,
+        "earlier": [each.text for each in context.before],
+        "text": (before, marked, after),
+        "later": [each.text for each in context.after],
+        "changed": False,
+    }
+
+
+def _lost(title: str, heading: tuple[str, ...], quote: str) -> dict[str, Any]:
+    """Return what is left of a citation whose document has a newer version."""
+    return {
+        "document": None,
+        "title": title,
+        "heading": [part for part in heading if part != title],
+        "page": None,
+        "unit": "page",
+        "earlier": [],
+        "text": ("", quote, ""),
+        "later": [],
+        "changed": True,
+    }
+
+
+def _split(chunk: Chunk, quote: str) -> tuple[str, str, str]:
+    """Return a passage as what stands before its quote, the quote, and what follows."""
+    start = chunk.text.find(quote) if quote else -1
+    if start < 0:
+        return chunk.text, "", ""
+    end = start + len(quote)
+    return chunk.text[:start], chunk.text[start:end], chunk.text[end:]
