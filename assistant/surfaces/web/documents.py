@@ -1,0 +1,279 @@
+"""The documents view: files in, what is there, what could not be taken in, and one in detail.
+
+It shows; what is changed, the browser changes through the server's API, where the rules
+for it are. Files go there too, so that they are received once and their progress is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import gradio as gr
+
+from assistant.accounts.records import Identity
+from assistant.errors import AssistantError, NotFoundError
+from assistant.ingest.load import SUFFIXES
+from assistant.surfaces.http.editing import Editor
+from assistant.surfaces.http.limits import FILES_A_REQUEST
+from assistant.surfaces.http.records import Job, QuarantinedFile
+from assistant.surfaces.http.service import Service
+from assistant.surfaces.web.desk import admitted, chosen, desk, number, on, parts, region
+from assistant.surfaces.web.frame import tell, view
+from assistant.surfaces.web.plain import plain
+from assistant.surfaces.web.wording import Texts
+from assistant.types import EVERYONE_GROUP, Document
+
+ROWS = 50
+PASSAGES = 20
+_JOBS_SHOWN = 5
+_JOB_MINUTES = 15
+_WORDS = (
+    "copied",
+    "remove",
+    "sending",
+    "too_large",
+    "empty_file",
+    "lost",
+    "failed_403",
+    "failed_413",
+    "failed_429",
+    "failed_507",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A document as the table shows it; ``state`` is ``ready``, ``working`` or ``stale``."""
+
+    document: Document
+    file: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the reader looks for, and in which order."""
+
+    query: str = ""
+    group: str = ""
+    language: str = ""
+    sort: str = "added"
+    descending: bool = True
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """One page of the table: ``found`` of ``total`` documents match."""
+
+    rows: tuple[Row, ...]
+    found: int
+    total: int
+    page: int
+    pages: int
+    sort: str
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A file in quarantine; ``path`` is all of where it is, for those who may see that."""
+
+    id: str
+    file: str
+    path: str
+    reason: str
+    groups: tuple[str, ...]
+
+
+def build(service: Service, texts: Texts) -> gr.Blocks:
+    """Return the documents view in one language."""
+    shown = Documents(service, texts)
+    with view(service, texts, "documents") as blocks, gr.Column(elem_id="view"):
+        board = desk(shown.head())
+        notice = region("notice")
+        upload, jobs, quarantine = region("upload"), region("jobs"), region("quarantine")
+        filters = region("filters")
+        table = region("table", shown.parts.loading())
+        detail = region("detail")
+        on("documents", blocks.load, shown.begin, [upload, filters])
+        on("documents", board.show, shown.show, [table, quarantine, jobs])
+        on("documents", board.open, shown.open, detail)
+        on("documents", board.jobs, shown.jobs, jobs)
+        on("documents", board.failed, shown.failed, notice)
+    return blocks
+
+
+class Documents:
+    """The handlers of one language's view; it holds nothing of those who use it."""
+
+    def __init__(self, service: Service, texts: Texts) -> None:
+        self._service = service
+        self._texts = texts
+        self.parts = parts("documents", texts)
+
+    def head(self) -> str:
+        """Return what never changes: the heading, the dialogs, the script's words."""
+        words = {name: self._texts(f"documents.{name}") for name in _WORDS}
+        file_mb = self._service.settings.max_file_mb
+        shown = json.dumps(words, ensure_ascii=False)
+        return str(self.parts.desk(shown, file_mb, file_mb * FILES_A_REQUEST))
+
+    def begin(self, request: gr.Request) -> Any:
+        """Return the forms, which depend on the groups of whoever opens the page."""
+        try:
+            identity = admitted(self._service, request, "documents")
+            groups = _everyone_first(self._service.groups(identity))
+            documents = self._service.assistant.documents(identity.principal)
+        except AssistantError as error:
+            tell(error, self._texts)
+        upload = self.parts.upload(
+            groups,
+            "admin" in identity.scopes,
+            " ".join(sorted(SUFFIXES)),
+            self._service.settings.max_file_mb,
+        )
+        readers = {group for document in documents for group in document.groups}
+        return str(upload), str(self.parts.filters(_everyone_first(sorted(readers))))
+
+    def show(self, event: gr.EventData, request: gr.Request) -> Any:
+        """Return the table as it is asked for, what is in quarantine, and the work under way."""
+        try:
+            identity = admitted(self._service, request, "documents")
+            editor = Editor(self._service, identity, "")
+            bad = editor.quarantined()
+            documents = self._service.assistant.documents(identity.principal)
+        except AssistantError as error:
+            tell(error, self._texts)
+        stale = {each.id for each in bad}
+        table = select(self._rows(documents, stale), wanted(event))
+        listed = [_bad(each) for each in bad]
+        return (
+            str(self.parts.table(table)),
+            str(self.parts.quarantine(listed)),
+            self._jobs(identity),
+        )
+
+    def open(self, event: gr.EventData, request: gr.Request) -> str:
+        """Return one document in detail; nothing when it is being closed or is gone."""
+        document_id = chosen(event, "id")
+        if not document_id:
+            return ""
+        try:
+            identity = admitted(self._service, request, "documents")
+            document = self._service.assistant.document(document_id, identity.principal)
+            chunks = self._service.assistant.chunks(document_id, identity.principal)
+        except NotFoundError:  # deleted, or given away, meanwhile
+            return ""
+        except AssistantError as error:
+            tell(error, self._texts)
+        bad = {each.id for each in Editor(self._service, identity, "").quarantined()}
+        path = self._service.uploads.find(document_id)
+        may_give = self._service.groups(identity)
+        detail = self.parts.detail(
+            document,
+            self._rows([document], bad)[0],
+            chunks[: number(event, "shown", PASSAGES)],
+            len(chunks),
+            _everyone_first(sorted({*may_give, *document.groups})),
+            path is not None,
+            path.suffix if path else "",
+            "admin" in identity.scopes,
+        )
+        return str(detail)
+
+    def jobs(self, request: gr.Request) -> str:
+        """Return how far the reader's jobs are."""
+        try:
+            return self._jobs(admitted(self._service, request, "documents", counted=False))
+        except AssistantError as error:
+            tell(error, self._texts)
+
+    def failed(self, event: gr.EventData, request: gr.Request) -> str:
+        """Return a refusal of the server's API in the reader's language."""
+        try:
+            admitted(self._service, request, "documents", counted=False)
+        except AssistantError as error:
+            tell(error, self._texts)
+        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
+
+    def _jobs(self, identity: Identity) -> str:
+        mine = [job for job in self._service.jobs.list(identity) if job.by == identity.user.id]
+        return str(self.parts.jobs(recent(mine, datetime.now(UTC))))
+
+    def _rows(self, documents: Sequence[Document], bad: set[str]) -> list[Row]:
+        return [Row(each, _file_name(each.source), self._state(each.id, bad)) for each in documents]
+
+    def _state(self, document_id: str, bad: set[str]) -> str:
+        if self._service.jobs.is_claimed(document_id):
+            return "working"
+        return "stale" if document_id in bad else "ready"
+
+
+def wanted(event: gr.EventData) -> Wanted:
+    """Return what the browser asks for; what makes no sense is as if it were left out."""
+    sort = chosen(event, "sort")
+    return Wanted(
+        query=chosen(event, "query").strip(),
+        group=chosen(event, "group"),
+        language=chosen(event, "language"),
+        sort=sort if sort in _KEYS else Wanted.sort,
+        descending=chosen(event, "way", "desc") == "desc",
+        page=max(1, number(event, "page", 1)),
+    )
+
+
+def select(rows: Sequence[Row], asked: Wanted) -> Table:
+    """Return the page of the table that is asked for; every word of the query must occur."""
+    words = asked.query.casefold().split()
+    found = [row for row in rows if _matches(row, asked, words)]
+    found.sort(key=lambda row: row.document.title.casefold())
+    found.sort(key=_KEYS[asked.sort], reverse=asked.descending)
+    pages = max(1, math.ceil(len(found) / ROWS))
+    page = min(asked.page, pages)
+    shown = tuple(found[(page - 1) * ROWS : page * ROWS])
+    return Table(shown, len(found), len(rows), page, pages, asked.sort, asked.descending)
+
+
+def recent(jobs: Sequence[Job], now: datetime) -> list[Job]:
+    """Return the jobs to be shown: those under way, and the last that ended a while ago."""
+    since = now - timedelta(minutes=_JOB_MINUTES)
+    shown = [job for job in jobs if job.finished_at is None or job.finished_at > since]
+    return [job for job in shown if job.kind != "reindex"][:_JOBS_SHOWN]
+
+
+def _matches(row: Row, asked: Wanted, words: Iterable[str]) -> bool:
+    document = row.document
+    if asked.group and asked.group not in document.groups:
+        return False
+    if asked.language and asked.language != document.language:
+        return False
+    text = f"{document.title}\n{row.file}".casefold()
+    return all(word in text for word in words)
+
+
+_KEYS: dict[str, Any] = {
+    "title": lambda row: row.document.title.casefold(),
+    "version": lambda row: row.document.version,
+    "chunks": lambda row: row.document.chunks,
+    "language": lambda row: row.document.language,
+    "added": lambda row: row.document.ingested_at,
+}
+
+
+def _bad(each: QuarantinedFile) -> Bad:
+    return Bad(each.id, _file_name(each.source), each.source, each.reason, each.groups)
+
+
+def _file_name(source: str) -> str:
+    return Path(source).name or PurePosixPath(source).name or source
+
+
+def _everyone_first(groups: Iterable[str]) -> list[str]:
+    return sorted(groups, key=lambda name: (name != EVERYONE_GROUP, name))
