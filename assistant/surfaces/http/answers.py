@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import chain
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from assistant.errors import AssistantError
 from assistant.surfaces.http.depend import Asker, TheService
 from assistant.surfaces.http.limits import limited, question_limited
 from assistant.surfaces.problems import documented, to_problem
-from assistant.types import Answer, AnswerEvent, Context, Hit, Verdict
+from assistant.types import Answer, AnswerEvent, Context, Hit, Message, Verdict
 
 router = APIRouter(prefix="/v1", tags=["answers"], dependencies=[Depends(limited)])
 
@@ -22,10 +23,14 @@ _events: TypeAdapter[AnswerEvent] = TypeAdapter(AnswerEvent)
 
 
 class Question(BaseModel):
-    """A question, in a conversation or at the beginning of one."""
+    """A question, in a conversation or at the beginning of one.
+
+    With a ``history`` the caller keeps the conversation, and nothing is stored here.
+    """
 
     question: str = Field(max_length=50_000)
     conversation_id: str | None = Field(None, max_length=64)
+    history: list[Message] | None = Field(None, max_length=100)
 
 
 class Feedback(BaseModel):
@@ -44,10 +49,16 @@ def ask(question: Question, service: TheService, asker: Asker) -> Answer:
     return last.answer
 
 
-def _opened(question: Question, service: TheService, asker: Asker) -> Iterator[AnswerEvent]:
-    """Begin a stream before the response begins, so that a bad question is a plain problem."""
+def _opened(
+    question: Question, service: TheService, asker: Asker
+) -> Iterator[Iterator[AnswerEvent]]:
+    """Begin a stream before the response begins, so that a bad question is a plain problem.
+
+    It is closed with the request, so that whoever leaves frees the engine.
+    """
     events = _stream(question, service, asker)
-    return chain([next(events)], events)
+    with closing(events):
+        yield chain([next(events)], events)
 
 
 @router.post(
@@ -56,9 +67,7 @@ def _opened(question: Question, service: TheService, asker: Asker) -> Iterator[A
     response_class=EventSourceResponse,
     responses=documented(404, 422, 503),
 )
-def stream(
-    events: Annotated[Any, Depends(_opened)], service: TheService
-) -> Iterator[ServerSentEvent]:
+def stream(events: Annotated[Any, Depends(_opened)]) -> Iterator[ServerSentEvent]:
     """Answer step by step: `sources`, `waiting`, `token`, `restart`, `answer`; or `error`.
 
     Each event's data is an AnswerEvent; that of `error`, which ends the stream, a problem.
@@ -71,10 +80,13 @@ def stream(
         yield ServerSentEvent(event="error", data=to_problem(error))
 
 
-def _stream(question: Question, service: TheService, asker: Asker) -> Iterator[AnswerEvent]:
+def _stream(question: Question, service: TheService, asker: Asker) -> Generator[AnswerEvent]:
     asker.require("ask")
     events = service.assistant.stream(
-        question.question, conversation_id=question.conversation_id, principal=asker.principal
+        question.question,
+        conversation_id=question.conversation_id,
+        history=question.history,
+        principal=asker.principal,
     )
     return service.metrics.watch(events)
 

@@ -6,7 +6,7 @@ It counts and never names: no user, question or title becomes a label.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -60,7 +60,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def watch(self, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
+    def watch(self, events: Iterator[AnswerEvent]) -> Generator[AnswerEvent]:
         """Yield the events of an answer and count how it ended."""
         began = time.perf_counter()
         outcome = "abandoned"

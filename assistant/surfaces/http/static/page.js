@@ -50,6 +50,23 @@
     return response;
   };
 
+  // Gradio loads the page anew as soon as the server is back; what it says until then is ours.
+  window.addEventListener("assistant:lost", () => {
+    root.classList.add("lost");
+    toast(find("header.bar").dataset.lost, Infinity);
+  });
+
+  function toast(text, seconds = 2.5) {
+    find(".toast")?.remove();
+    const shown = document.createElement("p");
+    shown.className = "toast";
+    shown.setAttribute("role", "status");
+    shown.dataset.test = "toast";
+    document.body.append(shown);
+    shown.textContent = text;
+    if (seconds !== Infinity) setTimeout(() => shown.remove(), 1000 * seconds);
+  }
+
   // What is being written outlives a sign-in, a language switch and a reload.
   function keepDraft() {
     const box = find("#question");
@@ -91,6 +108,8 @@
     let sent = "";
     let opener = null;
     let giveUp = 0;
+    let pinned = true;
+    let opening = "";
 
     const current = () => new URL(location.href).searchParams.get("c") ?? "";
     const query = () => find("#find")?.value ?? "";
@@ -102,17 +121,6 @@
       const said = find("#said");
       said.textContent = "";
       requestAnimationFrame(() => (said.textContent = text));
-    }
-
-    function toast(text) {
-      say(text);
-      find(".toast")?.remove();
-      const shown = document.createElement("p");
-      shown.className = "toast";
-      shown.setAttribute("aria-hidden", "true"); // it has been said
-      shown.textContent = text;
-      document.body.append(shown);
-      setTimeout(() => shown.remove(), 2500);
     }
 
     // Writing a question.
@@ -142,6 +150,7 @@
       busy = value;
       clearTimeout(giveUp);
       root.classList.toggle("answering", value);
+      composer.dataset.busy = String(value);
       find("#stop").hidden = !value;
       find("#send").hidden = value;
       measure();
@@ -157,9 +166,10 @@
       find("#asked").dataset.sent = "";
       fire("ask", { question, conversation: current() });
       // The server says at once that it has begun; silence means that it is gone.
-      giveUp = setTimeout(lost, 20000);
-      toEnd(true);
-      box.focus();
+      giveUp = setTimeout(() => window.dispatchEvent(new Event("assistant:lost")), 20000);
+      pinned = true;
+      toEnd();
+      if (!narrow.matches) box.focus();
     }
 
     function restore() {
@@ -171,19 +181,24 @@
       setBusy(false);
       restore();
       measure();
-      toast(words.lost);
       find("#reply").dataset.stopped = "lost";
     }
     window.addEventListener("assistant:lost", lost);
 
-    function toEnd(always = false) {
+    // The end stays in sight until its reader scrolls away from it.
+    function toEnd(behavior = quiet.matches ? "auto" : "smooth") {
       const page = document.scrollingElement;
-      const near = page.scrollHeight - page.scrollTop - innerHeight < 220;
-      if (always || near) {
-        requestAnimationFrame(() =>
-          page.scrollTo({ top: page.scrollHeight, behavior: quiet.matches ? "auto" : "smooth" }));
-      }
+      if (pinned) requestAnimationFrame(() => page.scrollTo({ top: page.scrollHeight, behavior }));
     }
+    const unpin = (event) => {
+      if (!event.target.closest?.("#panel, #side") && !(event.deltaY > 0)) pinned = false;
+    };
+    addEventListener("wheel", unpin, { passive: true });
+    addEventListener("touchmove", unpin, { passive: true });
+    addEventListener("scroll", () => {
+      const page = document.scrollingElement;
+      if (page.scrollHeight - page.scrollTop - innerHeight < 80) pinned = true;
+    }, { passive: true });
 
     // Following an answer.
     function follow() {
@@ -225,6 +240,7 @@
       if (busy) stop();
       closePanel();
       setDrawer(false);
+      opening = id;
       fire("open", { id });
     }
 
@@ -242,7 +258,15 @@
     function titled() {
       const turns = find("#thread [data-conversation]");
       if (!turns) return;
-      show(turns.dataset.conversation, turns.dataset.title);
+      const id = turns.dataset.conversation;
+      show(id, turns.dataset.title);
+      // One that is gone leaves the address, so that the next question begins anew.
+      if (id !== current()) history.replaceState(null, "", id ? `?c=${id}` : location.pathname);
+      if (opening && opening === id) {
+        opening = "";
+        pinned = true;
+        toEnd("auto");
+      }
     }
 
     // A source, beside the conversation; on a phone above it.
@@ -352,7 +376,8 @@
         verdict(answer, button.dataset.verdict, "");
         const form = find("form.reason", answer);
         form.hidden = false;
-        find("textarea", form).focus();
+        find("textarea", form).focus({ preventScroll: true });
+        form.scrollIntoView({ block: "nearest" });
       },
       "no-reason": (button) => void (button.closest("form").hidden = true),
       drawer: () => setDrawer(!root.classList.contains("drawn")),
@@ -380,7 +405,10 @@
         find("[data-name]", desk).textContent = title;
         dialog(find("#deleting"), () => {
           fire("delete", { id });
-          if (id === current()) acts.new();
+          if (id !== current()) return;
+          history.pushState(null, "", location.pathname);
+          show("", "");
+          box.focus();
         });
       },
     });
@@ -392,12 +420,13 @@
 
     const watching = { childList: true, subtree: true, attributes: true, attributeFilter: ["data-state", "data-conversation"] };
     new MutationObserver(follow).observe(find("#reply"), { ...watching, characterData: true });
+    new MutationObserver(() => live() && toEnd()).observe(find("#followups"), { childList: true, subtree: true });
     new MutationObserver(titled).observe(find("#thread"), watching);
 
     box.value = sessionStorage.getItem("assistant_draft") ?? "";
     sessionStorage.removeItem("assistant_draft");
     setBusy(false);
-    fire("open", { id: current() });
+    open(current());
     if (!narrow.matches) box.focus();
   };
 })();

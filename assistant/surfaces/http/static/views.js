@@ -127,7 +127,10 @@ window.assistantDesk = (desk, trigger) => {
 
   function done(element, made) {
     toast(element.dataset.done);
-    if (element.matches("form") && element.dataset.again === undefined) element.reset();
+    if (element.matches("form") && element.dataset.again === undefined) {
+      element.reset();
+      element.closest("[data-keep-open]")?.removeAttribute("open");
+    }
     if (element.dataset.once) showOnce(element, made[element.dataset.once]);
     if (element.dataset.leave !== undefined) close();
     if (element.dataset.again) fire("open", { id: element.dataset.again });
@@ -155,7 +158,7 @@ window.assistantDesk = (desk, trigger) => {
     return item;
   }
   const bytes = (size) =>
-    size < 1e6 ? `${Math.max(1, Math.round(size / 1e3))} KB` : `${(size / 1e6).toFixed(1)} MB`;
+    size < 1e6 ? `${Math.ceil(size / 1e3)} KB` : `${(size / 1e6).toFixed(1)} MB`;
   function trouble(file) {
     if (file.size > Number(find("#words").dataset.fileMb) * 1e6) return words.too_large;
     return file.size ? "" : words.empty_file;
