@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="the address that `assistant serve` listens on")
     port: int = Field(7860, ge=0, le=65535, description="its port; 0: a free one")
     public_url: str = Field(
-        "", description="where people reach it, when a proxy stands before it: `https://ask.example`"
+        "", description="where people reach it behind a proxy, for example `https://ask.example`"
     )
     auth: Literal["none", "password", "header", "oidc"] = Field(
         "none",

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from serving import serving
 
 # Long work, a change of engine, and a 503 that is the answer.
