@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assistant import errors
-from assistant.surfaces import engine
+from assistant.surfaces import engine, users
 from assistant.surfaces import eval as evaluation
 
 if TYPE_CHECKING:
-    from assistant import Answer, Assistant, Principal
+    from assistant import Answer, Assistant, Client, Principal
 
 EXIT_UNEXPECTED, EXIT_USAGE, EXIT_REFUSED, EXIT_QUARANTINED = 1, 2, 3, 4
 _EXIT_CODES: tuple[tuple[type[errors.AssistantError], int], ...] = (
@@ -45,6 +45,7 @@ app = typer.Typer(
 
 app.add_typer(engine.app, name="engine")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(users.app, name="users")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Groups = Annotated[
@@ -234,7 +235,7 @@ def conversations(
     as_json: AsJson = False,
 ) -> None:
     """List your conversations, or export one as Markdown or JSON."""
-    from assistant.conversation import export_json, export_markdown
+    from assistant.export import export_json, export_markdown
 
     principal = _principal(user, group)
     with _assistant() as assistant:
@@ -251,6 +252,29 @@ def conversations(
         else:
             found = assistant.conversation(conversation_id, principal)
             typer.echo(export_json(found) if as_json else export_markdown(found), nl=as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
+) -> None:
+    """Serve the page and the API; Ctrl-C stops it."""
+    from assistant.settings import Settings
+    from assistant.surfaces.serve import serve as run
+
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    run(Settings(**given), lambda line: typer.echo(line))
+
+
+@app.command()
+def slack() -> None:
+    """Answer in Slack, with the tokens of the settings; Ctrl-C stops it."""
+    from assistant.settings import Settings
+    from assistant.surfaces.slack.command import slack as run
+
+    with _assistant() as assistant:
+        run(Settings(), assistant, lambda line: typer.echo(line))
 
 
 @app.command()
@@ -289,10 +313,22 @@ def config(as_json: AsJson = False) -> None:
 # -- translating --------------------------------------------------------------------------------
 
 
-def _assistant() -> Assistant:
-    from assistant import Assistant
+def _assistant() -> Assistant | Client:
+    """Return the assistant; while a server of this machine holds its documents, a way to that."""
+    import socket
 
-    return Assistant()
+    from assistant.core import Assistant
+    from assistant.index.store import owner_card
+    from assistant.settings import Settings
+    from assistant.surfaces.client import Client
+
+    settings = Settings()
+    card = owner_card(settings.data_dir) or {}
+    # In another container the same address would lead elsewhere.
+    if "url" not in card or card["host"] != socket.gethostname():
+        return Assistant(settings)
+    typer.echo(f"Asking the server at {card['url']}, which holds {settings.data_dir}.", err=True)
+    return Client(str(card["url"]), str(card["token"]))
 
 
 def _principal(user: str, groups: list[str] | None) -> Principal:
@@ -302,14 +338,14 @@ def _principal(user: str, groups: list[str] | None) -> Principal:
 
 
 def _answer(
-    assistant: Assistant,
+    assistant: Assistant | Client,
     question: str,
     conversation: str | None,
     principal: Principal,
     as_json: bool,
 ) -> Answer:
     """Print an answer as it comes, then its sources; return it."""
-    from assistant.conversation import place
+    from assistant.export import place
 
     for event in assistant.stream(question, conversation_id=conversation, principal=principal):
         if event.kind == "token" and not as_json:
@@ -370,3 +406,7 @@ def progress_bar(quiet: bool = False) -> Iterator[Any]:
 
     with bar:
         yield tell
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,7 @@ def examine() -> list[Check]:
     checks = [_python(), _packages(), _disk(settings)]
     with Assistant(settings) as assistant:
         checks += _tried(assistant)
-    return checks
+    return [*checks, *_slack(settings)]
 
 
 def _python() -> Check:
@@ -83,6 +83,14 @@ def _tried(assistant: Assistant) -> Iterator[Check]:
         return
     for problem in problems:
         yield Check("notice", False, "needs attention", problem)
+
+
+def _slack(settings: Settings) -> Iterator[Check]:
+    """Yield whether the Slack bot could start, where anything about Slack is set."""
+    from assistant.surfaces.slack.check import check, is_wanted
+
+    if is_wanted(settings):
+        yield _try("Slack", lambda: check(settings))
 
 
 def _try(name: str, action: Callable[[], str]) -> Check:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import gradio as gr
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from assistant.accounts.records import Identity, Scope
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.frame import asker
-from assistant.surfaces.web.icons import ICONS
 from assistant.surfaces.web.plain import noted, plain
+from assistant.surfaces.web.templating import macros
 from assistant.surfaces.web.wording import Texts
 from assistant.types import EVERYONE_GROUP
 
@@ -85,7 +83,6 @@ def parts(name: str, texts: Texts, **values: object) -> Any:
     """Return the macros of a template, which speak one language."""
     given: Mapping[str, object] = {
         "t": texts,
-        "icon": _icon,
         "when": _when,
         "plain": lambda message: plain(message, texts),
         "noted": lambda action, detail: noted(action, detail, texts),
@@ -94,15 +91,7 @@ def parts(name: str, texts: Texts, **values: object) -> Any:
         "everyone": EVERYONE_GROUP,
         **values,
     }
-    return _environment().get_template(f"{name}.html").make_module({**given})
-
-
-def _icon(name: str) -> Markup:
-    return Markup(
-        '<svg viewBox="0 0 20 20" width="18" height="18" fill="none" stroke="currentColor" '
-        'stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
-        '<path d="{}"/></svg>'
-    ).format(ICONS[name])
+    return macros(name, **given)
 
 
 def _when(at: datetime | None) -> Markup:
@@ -112,15 +101,4 @@ def _when(at: datetime | None) -> Markup:
     local = at.astimezone()
     return Markup('<time datetime="{}">{}</time>').format(
         local.isoformat(timespec="seconds"), f"{local:%Y-%m-%d %H:%M}"
-    )
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("assistant.surfaces.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )

@@ -7,11 +7,9 @@ for it are. Files go there too, so that they are received once and their progres
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import gradio as gr
@@ -24,12 +22,12 @@ from assistant.surfaces.http.limits import FILES_A_REQUEST
 from assistant.surfaces.http.records import Job, QuarantinedFile
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.desk import admitted, chosen, desk, number, on, parts, region
+from assistant.surfaces.web.documents_table import Row, file_name, select, wanted
 from assistant.surfaces.web.frame import tell, view
 from assistant.surfaces.web.plain import plain
 from assistant.surfaces.web.wording import Texts
 from assistant.types import EVERYONE_GROUP, Document
 
-ROWS = 50
 PASSAGES = 20
 _JOBS_SHOWN = 5
 _JOB_MINUTES = 15
@@ -45,40 +43,6 @@ _WORDS = (
     "failed_429",
     "failed_507",
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """A document as the table shows it; ``state`` is ``ready``, ``working`` or ``stale``."""
-
-    document: Document
-    file: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the reader looks for, and in which order."""
-
-    query: str = ""
-    group: str = ""
-    language: str = ""
-    sort: str = "added"
-    descending: bool = True
-    page: int = 1
-
-
-@dataclass(frozen=True)
-class Table:
-    """One page of the table: ``found`` of ``total`` documents match."""
-
-    rows: tuple[Row, ...]
-    found: int
-    total: int
-    page: int
-    pages: int
-    sort: str
-    descending: bool
 
 
 @dataclass(frozen=True)
@@ -208,37 +172,12 @@ class Documents:
         return str(self.parts.jobs(recent(mine, datetime.now(UTC))))
 
     def _rows(self, documents: Sequence[Document], bad: set[str]) -> list[Row]:
-        return [Row(each, _file_name(each.source), self._state(each.id, bad)) for each in documents]
+        return [Row(each, file_name(each.source), self._state(each.id, bad)) for each in documents]
 
     def _state(self, document_id: str, bad: set[str]) -> str:
         if self._service.jobs.is_claimed(document_id):
             return "working"
         return "stale" if document_id in bad else "ready"
-
-
-def wanted(event: gr.EventData) -> Wanted:
-    """Return what the browser asks for; what makes no sense is as if it were left out."""
-    sort = chosen(event, "sort")
-    return Wanted(
-        query=chosen(event, "query").strip(),
-        group=chosen(event, "group"),
-        language=chosen(event, "language"),
-        sort=sort if sort in _KEYS else Wanted.sort,
-        descending=chosen(event, "way", "desc") == "desc",
-        page=max(1, number(event, "page", 1)),
-    )
-
-
-def select(rows: Sequence[Row], asked: Wanted) -> Table:
-    """Return the page of the table that is asked for; every word of the query must occur."""
-    words = asked.query.casefold().split()
-    found = [row for row in rows if _matches(row, asked, words)]
-    found.sort(key=lambda row: row.document.title.casefold())
-    found.sort(key=_KEYS[asked.sort], reverse=asked.descending)
-    pages = max(1, math.ceil(len(found) / ROWS))
-    page = min(asked.page, pages)
-    shown = tuple(found[(page - 1) * ROWS : page * ROWS])
-    return Table(shown, len(found), len(rows), page, pages, asked.sort, asked.descending)
 
 
 def recent(jobs: Sequence[Job], now: datetime) -> list[Job]:
@@ -248,31 +187,8 @@ def recent(jobs: Sequence[Job], now: datetime) -> list[Job]:
     return [job for job in shown if job.kind != "reindex"][:_JOBS_SHOWN]
 
 
-def _matches(row: Row, asked: Wanted, words: Iterable[str]) -> bool:
-    document = row.document
-    if asked.group and asked.group not in document.groups:
-        return False
-    if asked.language and asked.language != document.language:
-        return False
-    text = f"{document.title}\n{row.file}".casefold()
-    return all(word in text for word in words)
-
-
-_KEYS: dict[str, Any] = {
-    "title": lambda row: row.document.title.casefold(),
-    "version": lambda row: row.document.version,
-    "chunks": lambda row: row.document.chunks,
-    "language": lambda row: row.document.language,
-    "added": lambda row: row.document.ingested_at,
-}
-
-
 def _bad(each: QuarantinedFile) -> Bad:
-    return Bad(each.id, _file_name(each.source), each.source, each.reason, each.groups)
-
-
-def _file_name(source: str) -> str:
-    return Path(source).name or PurePosixPath(source).name or source
+    return Bad(each.id, file_name(each.source), each.source, each.reason, each.groups)
 
 
 def _everyone_first(groups: Iterable[str]) -> list[str]:

@@ -287,7 +287,7 @@
         if (!response.ok) throw new Error(String(response.status));
         body.innerHTML = await response.text(); // our own server's template, escaped there
         const marked = find("mark, .passage", body);
-        marked?.scrollIntoView({ block: "center" });
+        marked?.scrollIntoView({ block: "nearest" });
       } catch {
         body.replaceChildren(Object.assign(document.createElement("p"), { className: "notice", textContent: words.failed }));
       }
