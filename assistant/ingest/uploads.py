@@ -15,6 +15,7 @@ taken in. Taking in itself is the pipeline's business.
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
 import secrets
 import threading
@@ -136,6 +137,9 @@ class Uploads:
             except BaseException:
                 incoming.unlink(missing_ok=True)
                 raise
+            if filecmp.cmp(incoming, path, shallow=False):  # nothing new
+                incoming.unlink()
+                return
             with self._changing(path):
                 # One that is there already is what the index holds.
                 if not previous.exists():

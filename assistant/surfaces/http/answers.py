@@ -108,7 +108,7 @@ def passage(
     chunk_id: str,
     service: TheService,
     asker: Asker,
-    neighbours: Annotated[int, Query(ge=0, le=5)] = 1,
+    neighbours: Annotated[int, Query(ge=0, le=20)] = 1,
 ) -> Context:
     """Return a passage with its document and what stands before and after it."""
     asker.require("ask")
