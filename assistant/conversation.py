@@ -113,7 +113,10 @@ class ConversationStore:
         with self._open() as db:
             self._own(conversation_id, principal.user_id)
             rows = db.execute(
-                "SELECT * FROM messages WHERE conversation_id = ? ORDER BY id", (conversation_id,)
+                "SELECT m.*, f.verdict FROM messages m LEFT JOIN feedback f "
+                "ON f.answer_id = m.answer_id AND f.user_id = ? "
+                "WHERE m.conversation_id = ? ORDER BY m.id",
+                (principal.user_id, conversation_id),
             ).fetchall()
         return tuple(_message(row) for row in rows if _groups(row) <= principal.groups)
 
@@ -380,6 +383,7 @@ def _message(row: Any) -> Message:
         answer_id=row["answer_id"],
         citations=tuple(cited),
         refused=bool(row["refused"]),
+        verdict=row["verdict"],
     )
 
 

@@ -167,7 +167,7 @@ class AnswerEvent:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation; an assistant's turn carries its citations."""
+    """One turn of a conversation; an assistant's carries its citations and its reader's verdict."""
 
     role: Role
     text: str
@@ -175,6 +175,7 @@ class Message:
     answer_id: str = ""
     citations: tuple[Citation, ...] = ()
     refused: bool = False
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,8 @@ def test_feedback_and_export(people: dict[str, Visitor]) -> None:
     page.fill("#reply form.reason textarea", "想要法规原文")
     page.click("#reply form.reason button[type=submit]")
     page.wait_for_function("document.querySelector('.toast')")
+    page.reload()
+    expect(page.locator("#thread [data-test=down]").last).to_have_attribute("aria-pressed", "true")
     with page.expect_download() as saved:
         page.click("[data-test=export-docx]")
     assert saved.value.suggested_filename.endswith(".docx")

@@ -282,3 +282,10 @@ def test_all_of_a_user_goes_and_nothing_of_another(store: ConversationStore) -> 
     assert [c.id for c in store.list(WU)] == ["c2"]
     with pytest.raises(NotFoundError):
         store.get("c1", LIN)
+
+
+def test_a_verdict_comes_back_with_its_answer(store: ConversationStore) -> None:
+    store.append(LIN, "年假几天？", answer())
+    assert [m.verdict for m in store.get("c1", LIN).messages] == [None, None]
+    store.feedback("a1", LIN.user_id, "down", "太短")
+    assert [m.verdict for m in store.get("c1", LIN).messages] == [None, "down"]

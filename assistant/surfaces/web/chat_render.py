@@ -123,7 +123,7 @@ def paired(conversation: Conversation) -> Iterator[Said]:
             answered.citations,
             answered.refused,
             conversation.id,
-            getattr(answered, "verdict", None),
+            answered.verdict,
         )
 
 
