@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -315,6 +316,21 @@ def adapt_embeddings(embeddings: Embeddings) -> Embedder:
     return embeddings if isinstance(embeddings, Embedder) else AdaptedEmbedder(embeddings)
 
 
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Keep the library from drawing a bar for the half second that loading takes."""
+    from transformers.utils import logging
+
+    bars: Any = logging  # untyped
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
 def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
     prepare_environment()
     import torch
@@ -328,12 +344,13 @@ def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
         fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
         dtype = "bfloat16" if fast else "float32"
     try:
-        return SentenceTransformer(
-            str(folder),
-            device=device,
-            local_files_only=True,
-            model_kwargs={"dtype": getattr(torch, dtype)},
-        )
+        with _no_progress_bar():
+            return SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                model_kwargs={"dtype": getattr(torch, dtype)},
+            )
     except Exception as error:  # each library raises its own
         embedded = settings.embedding_model == EMBEDDED
         remedy = "Delete it: it is unpacked anew" if embedded else "Check the folder"

@@ -8,6 +8,7 @@ window.assistantDesk = (desk, trigger) => {
   const words = JSON.parse(find("#words")?.dataset.words ?? "{}");
   const state = { section: location.hash.slice(1) };
   const hidden = new Set(); // jobs whose reader has seen enough of them
+  const opened = Date.now();
   let opener = "";
 
   const fire = (name, data = {}) => trigger(name, { ...state, ...data });
@@ -297,7 +298,11 @@ window.assistantDesk = (desk, trigger) => {
   // Work under way is looked at until it is done; then what it changed is shown.
   let busy = false;
   function follow() {
-    for (const job of all("[data-job]")) job.hidden = hidden.has(job.dataset.job);
+    for (const job of all("[data-job]")) {
+      // What had ended before the page was opened is no news; a minute for clocks that differ.
+      const isOld = job.dataset.finished && Number(job.dataset.finished) * 1e3 < opened - 6e4;
+      job.hidden = isOld || hidden.has(job.dataset.job);
+    }
     const now = find("[data-busy]") !== null;
     if (busy && !now) {
       show();
