@@ -131,7 +131,7 @@ class Catalog(Reader):
         last = db.execute(
             "SELECT max(version) FROM versions WHERE document_id = ?", (draft.document_id,)
         ).fetchone()[0]
-        number = (last or 0) + 1
+        number = draft.version or (last or 0) + 1
         version = db.execute(
             "INSERT INTO versions VALUES (NULL, ?, ?, 'writing', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -147,7 +147,7 @@ class Catalog(Reader):
                 draft.signature,
                 draft.blocks,
                 len(draft.passages),
-                datetime.now(UTC).isoformat(timespec="seconds"),
+                draft.ingested_at or datetime.now(UTC).isoformat(timespec="seconds"),
             ),
         ).lastrowid
         assert version is not None

@@ -131,6 +131,8 @@ class Reader:
                 blocks=row["blocks"],
                 passages=(),
                 vectors=np.empty((0, 0), np.float32),
+                version=row["version"],
+                ingested_at=row["ingested_at"],
             )
 
     def quarantined(self) -> list[Quarantined]:
@@ -138,9 +140,10 @@ class Reader:
         rows = self._db.execute("SELECT source, reason FROM quarantine ORDER BY source")
         return [Quarantined(row["source"], row["reason"]) for row in rows]
 
-    def quarantined_paths(self) -> list[str]:
-        """Return the paths of those sources."""
-        return [row[0] for row in self._db.execute("SELECT path FROM quarantine")]
+    def quarantine(self) -> dict[str, Quarantined]:
+        """Return those sources by their paths."""
+        rows = self._db.execute("SELECT path, source, reason FROM quarantine ORDER BY path")
+        return {row["path"]: Quarantined(row["source"], row["reason"]) for row in rows}
 
     def chunk_count(self, audiences: Sequence[int]) -> int:
         """Return how many chunks are visible in the audiences."""

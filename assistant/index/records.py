@@ -61,7 +61,10 @@ CREATE VIRTUAL TABLE lexical_terms USING fts5vocab (lexical, row);
 
 @dataclass(frozen=True)
 class Draft:
-    """A document version ready to be written; ``vectors`` is (len(passages), dim)."""
+    """A document version ready to be written; ``vectors`` is (len(passages), dim).
+
+    A version that is written anew keeps its number and its time; a new one has neither yet.
+    """
 
     document_id: str
     title: str
@@ -75,6 +78,8 @@ class Draft:
     blocks: str
     passages: tuple[Passage, ...]
     vectors: Vectors
+    version: int = 0
+    ingested_at: str = ""
 
 
 @dataclass(frozen=True)

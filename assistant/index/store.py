@@ -174,6 +174,8 @@ class Store:
                 written = fresh.write([new])
                 _add(vectors, written, [new])
                 fresh.publish([written[0].version_id])
+            for path, entry in self.catalog.quarantine().items():
+                fresh.set_quarantine(path, entry)
             fresh.set_meta("fingerprint", _canonical(self.fingerprint))
             fresh.set_meta("replaces", self.catalog.meta("namespace"))
             fresh.close()

@@ -197,7 +197,7 @@ class Pipeline:
     ) -> None:
         """Clear what was noted of files that are gone."""
         catalog = self._store.catalog
-        for name in catalog.quarantined_paths():
+        for name in catalog.quarantine():
             parents = Path(name).parents
             gone = any(f in parents for f in folders) and not any(f in parents for f in closed)
             if gone and name not in found:
@@ -225,7 +225,7 @@ class Pipeline:
         """Yield a draft without vectors for each new or changed file; quarantine the bad ones."""
         catalog = self._store.catalog
         readers = {d.id: d.groups for d in catalog.documents(catalog.audiences())}
-        noted = set(catalog.quarantined_paths())
+        noted = catalog.quarantine()
         for done, file in enumerate(files):
             tell(Progress("read", done, len(files), file.source))
             try:

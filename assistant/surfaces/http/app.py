@@ -27,6 +27,7 @@ from assistant.surfaces.http import (
     answers,
     conversations,
     documents,
+    evaluation,
     local,
     openai,
     signin,
@@ -59,7 +60,18 @@ def create_app(service: Service) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.service = service
-    for module in (answers, conversations, documents, admin, state, local, openai, signin, source):
+    for module in (
+        answers,
+        conversations,
+        documents,
+        admin,
+        state,
+        evaluation,
+        local,
+        openai,
+        signin,
+        source,
+    ):
         app.include_router(module.router)
     app.add_api_route("/static/logo", _logo, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
