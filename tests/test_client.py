@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from loopback import LOCAL_TOKEN, PacedEngine, Served, serving_here
 
@@ -654,3 +655,15 @@ def test_nobody_else_names_files_of_the_server(client: Client, served: Served) -
     with pytest.raises(ForbiddenError):
         list(local.events("POST", "/v1/ingest", principal=WU, json={"sources": ["/etc"]}))
     local.close()
+
+
+def test_who_takes_a_deleted_users_name_finds_nothing_of_theirs(served: Served) -> None:
+    served.service.accounts.create_user("lin")
+    with Client(served.url, LOCAL_TOKEN) as client:
+        client.ask(LEAVE, principal=LIN)
+        assert len(client.conversations(LIN)) == 1
+        with httpx.Client(base_url=served.url) as http:
+            headers = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
+            assert http.delete("/v1/users/lin", headers=headers).status_code == 204
+            assert http.post("/v1/users", json={"id": "lin"}, headers=headers).status_code == 201
+        assert client.conversations(LIN) == []
