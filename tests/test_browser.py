@@ -329,7 +329,9 @@ def test_on_a_phone_everything_is_reached(
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_signing_out_shuts_the_page(server: Server, chrome: Browser) -> None:
+def test_signing_out_shuts_the_page(
+    server: Server, chrome: Browser, people: dict[str, Visitor]
+) -> None:
     with visitor(chrome, server.address, viewport=WIDE, locale="en-GB") as someone:
         page = someone.page
         someone.open("/login")

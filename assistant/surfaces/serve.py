@@ -91,9 +91,12 @@ def _application(
             assistant.announce(_address(listener), token)
             jobs.resume()
             threading.Thread(target=assistant.warm_up, name="warm-up", daemon=True).start()
-            say(address)
+            say(f"在浏览器中打开 Open in a browser: {address}")
             if settings.auth == "password" and (first := accounts.first_link()):
-                say(f"{address}/welcome/{first}")
+                say(
+                    "首位管理员的一次性链接 One-time link for the first administrator: "
+                    f"{address}/welcome/{first}"
+                )
             yield app
 
 
