@@ -667,3 +667,15 @@ def test_who_takes_a_deleted_users_name_finds_nothing_of_theirs(served: Served) 
             assert http.delete("/v1/users/lin", headers=headers).status_code == 204
             assert http.post("/v1/users", json={"id": "lin"}, headers=headers).status_code == 201
         assert client.conversations(LIN) == []
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", 5])
+def test_a_time_beyond_all_clocks_is_refused_and_breaks_no_list(
+    served: Served, moment: object
+) -> None:
+    headers = {"Authorization": f"Bearer {served.key('ask', 'admin')}"}
+    with httpx.Client(base_url=served.url, headers=headers) as http:
+        made = http.post("/v1/keys", json={"name": "k", "expires_at": moment})
+        assert made.status_code in (403, 422)
+        assert http.get("/v1/audit", params={"before": str(moment)}).status_code == 422
+        assert http.get("/v1/keys").status_code == 200

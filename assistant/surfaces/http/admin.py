@@ -19,8 +19,18 @@ router = APIRouter(prefix="/v1", tags=["administration"], dependencies=[Depends(
 Engine = Literal["auto", "openai_compatible", "llamacpp", "extractive"]
 
 
-# A number would be taken for seconds since 1970 by one client and for a year by another.
-Moment = Annotated[datetime, BeforeValidator(lambda given: datetime.fromisoformat(given))]
+def _moment(given: object) -> datetime:
+    """Return a time written as ISO 8601, in a year that every clock and time zone knows.
+
+    A number would be taken for seconds since 1970 by one client and for a year by another.
+    """
+    moment = datetime.fromisoformat(given) if isinstance(given, str) else None
+    if moment is None or not 1970 <= moment.year <= 9998:
+        raise ValueError("write a time like 2026-11-24T09:00:00+08:00")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class Me(BaseModel):
@@ -75,7 +85,7 @@ class NewKey(BaseModel):
 
     name: str = Field(min_length=1, max_length=64)
     scopes: list[Scope] = Field(["ask"], min_length=1)
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
     user_id: str | None = Field(None, max_length=64)
 
 
