@@ -19,6 +19,7 @@ import pytest
 from loopback import LOCAL_TOKEN, PacedEngine, Served, serving_here
 
 from assistant import Answer, Assistant, Client, Message, Principal, Settings
+from assistant.accounts.records import Identity
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.engines.failover import Engines
 from assistant.errors import (
@@ -490,6 +491,16 @@ def test_events_are_parsed_whatever_the_pieces(size: int) -> None:
 # -- what can go wrong on the way ---------------------------------------------------------------
 
 
+def read_request(peer: socket.socket) -> None:
+    """Read a request to its end: hanging up before it would reset the connection."""
+    with peer.makefile("rb") as stream:
+        length = 0
+        while line := stream.readline().strip().lower():
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        stream.read(length)
+
+
 @contextmanager
 def saying(response: bytes, *, wait: bool = False) -> Iterator[str]:
     """Serve the same bytes to whoever comes, then hang up."""
@@ -504,7 +515,7 @@ def saying(response: bytes, *, wait: bool = False) -> Iterator[str]:
                 except TimeoutError:
                     continue
                 with peer:
-                    peer.recv(65536)
+                    read_request(peer)
                     peer.sendall(response)
                     if wait:
                         done.wait(10)
@@ -520,7 +531,9 @@ def saying(response: bytes, *, wait: bool = False) -> Iterator[str]:
 
 def http(status: str, kind: str, body: str, *headers: str, length: int | None = None) -> bytes:
     size = len(body.encode()) if length is None else length
-    lines = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {size}", *headers)
+    # It hangs up after each answer, and says so: else the next call may come too late.
+    own = ("Connection: close", f"Content-Type: {kind}", f"Content-Length: {size}")
+    lines = (f"HTTP/1.1 {status}", *own, *headers)
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
@@ -662,11 +675,23 @@ def test_who_takes_a_deleted_users_name_finds_nothing_of_theirs(served: Served) 
     with Client(served.url, LOCAL_TOKEN) as client:
         client.ask(LEAVE, principal=LIN)
         assert len(client.conversations(LIN)) == 1
+        accounts, jobs = served.service.accounts, served.service.jobs
+        job = jobs.take_in("upload", "lin", [])
+        before = Identity(accounts.user("lin"), frozenset({"ask", "documents"}), "session")
+        assert jobs.list(before) == [jobs.get(job.id, before)]
         with httpx.Client(base_url=served.url) as http:
             headers = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
             assert http.delete("/v1/users/lin", headers=headers).status_code == 204
             assert http.post("/v1/users", json={"id": "lin"}, headers=headers).status_code == 201
         assert client.conversations(LIN) == []
+        after = Identity(accounts.user("lin"), before.scopes, "session")
+        assert jobs.list(after) == []
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_user_whose_address_would_lead_elsewhere_is_not_made(served: Served, name: str) -> None:
+    with pytest.raises(QuestionError, match=r"not `\.` or"):
+        served.service.accounts.create_user(name)
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", 5])

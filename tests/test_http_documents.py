@@ -47,7 +47,7 @@ PEOPLE: dict[str, tuple[Role, tuple[str, ...]]] = {
 
 def someone(name: str, via: str = "session") -> Identity:
     role, groups = PEOPLE[name]
-    user = User(name, name, role, groups, True, datetime.now(UTC))
+    user = User(name, name, role, groups, True, datetime(2026, 1, 1, tzinfo=UTC))
     return Identity(user, ROLE_SCOPES[role], via)  # type: ignore[arg-type]
 
 

@@ -30,11 +30,12 @@ def clean_id(name: str) -> str:
         InvalidError: it is empty, too long, or holds a character that it may not.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
-    # A slash would put the user out of reach of addresses such as /v1/users/<id>.
-    if not folded or len(folded) > MAX_CHARS or not _is_plain(folded) or "/" in folded:
+    # These would put the user out of reach of addresses such as /v1/users/<id>.
+    unreachable = "/" in folded or folded in (".", "..")
+    if not folded or len(folded) > MAX_CHARS or not _is_plain(folded) or unreachable:
         raise InvalidError(
             f"A user name has 1 to {MAX_CHARS} characters, no commas, slashes or control "
-            "characters. Choose another.",
+            "characters, and is not `.` or `..`. Choose another.",
             "user-id",
         )
     return folded
