@@ -192,6 +192,15 @@ def test_nobody_sees_another_persons_conversations(people: dict[str, Visitor]) -
     assert reply.status == 404
 
 
+def test_an_address_that_leads_nowhere_says_so(people: dict[str, Visitor]) -> None:
+    wu = people["wu"]
+    for path, language in (("/zh/nowhere", "zh"), ("/source/nope/1?lang=en", "en")):
+        wu.open(path)
+        expect(wu.page.locator("a.button")).to_have_attribute("href", "/")
+        wu.shot(f"missing-{language}")
+    wu.open("/login?lang=zh")  # the choice of a language is remembered
+
+
 def test_conversations_come_back_are_renamed_and_deleted(people: dict[str, Visitor]) -> None:
     wu = people["wu"]
     page = wu.page

@@ -704,3 +704,28 @@ def test_a_time_beyond_all_clocks_is_refused_and_breaks_no_list(
         assert made.status_code in (403, 422)
         assert http.get("/v1/audit", params={"before": str(moment)}).status_code == 422
         assert http.get("/v1/keys").status_code == 200
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/source/nope/1", 404),
+        ("/source/nope/one", 404),
+        ("/passage/nope", 404),
+        ("/nope", 404),
+        ("/evaluation", 403),
+    ],
+)
+def test_a_person_is_told_by_a_page_and_a_program_by_a_problem(
+    served: Served, path: str, status: int, language: str
+) -> None:
+    served.service.accounts.create_user("wu")
+    key = served.service.accounts.create_key("wu", "browser", ["ask"])[1]
+    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {key}"}) as http:
+        page = http.get(path, headers={"Accept": "text/html", "Accept-Language": language})
+        assert (page.status_code, page.headers["content-type"][:9]) == (status, "text/html")
+        assert ("返回首页" if language == "zh" else "Back to the start") in page.text
+        assert "urn:" not in page.text and "/v1" not in page.text
+        problem = http.get(path)
+        assert problem.headers["content-type"] == PROBLEM

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -257,6 +258,15 @@ def test_the_same_name_twice_in_one_upload_is_a_conflict(desk: Desk) -> None:
     job = desk.done(desk.send(("a.md", b"# one"), ("A.MD", b"# two")))
     assert [f.state for f in job.files] == ["added", "conflict"]
     assert job.files[1].document_id == job.files[0].document_id
+
+
+def test_a_name_is_taken_from_the_moment_its_file_is_there(desk: Desk) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        editors = ["he", "wu"] * 3
+        sent = list(pool.map(lambda by: desk.send(("同名.md", LEAVE.encode()), by=by), editors))
+    states = [desk.done(each).files[0].state for each in sent]
+    assert sorted(states) == ["added", *["conflict"] * 5]
+    assert len(desk("GET", "/documents").json()) == 1
 
 
 def test_names_of_documents_one_may_not_see_are_free(desk: Desk) -> None:

@@ -50,11 +50,13 @@ class Uploads:
     """The uploaded files of one data directory; safe to share between threads.
 
     Changes of one and the same file must not overlap; `Jobs.claimed` sees to that.
+    ``arriving`` is held from looking whether a name is taken until the file is there.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._root = (settings.data_dir / UPLOADS_FOLDER).resolve()
         self._max_mb = settings.max_file_mb
+        self.arriving = threading.Lock()
         self._lock = threading.Lock()
         self._known: dict[str, Path] | None = None
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from assistant.surfaces.http import (
     state,
 )
 from assistant.surfaces.http.depend import TheService
+from assistant.surfaces.http.door import is_page, refusal
 from assistant.surfaces.http.guard import PUBLIC_PATHS, Guard
 from assistant.surfaces.http.limits import BodyLimit
 from assistant.surfaces.http.openai_errors import ErrorShape
@@ -106,20 +107,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def problem_response(
-    error: AssistantError, extra_headers: Mapping[str, str] | None = None
-) -> JSONResponse:
-    """Return an error as a response, with ``Retry-After`` where waiting helps."""
-    problem = to_problem(error)
-    headers = dict(extra_headers or {})
-    if "retry_after" in problem:
-        headers["Retry-After"] = str(problem["retry_after"])
-    return JSONResponse(problem, problem["status"], headers, media_type=MEDIA_TYPE)
-
-
 def _on_error(request: Request, error: Exception) -> Response:
+    """Tell a program by a problem document, a person at a browser by a page."""
     assert isinstance(error, AssistantError)
-    return problem_response(error)
+    problem = to_problem(error)
+    response = (
+        refusal(request, request.app.state.service.settings, error)
+        if is_page(request)
+        else JSONResponse(problem, problem["status"], media_type=MEDIA_TYPE)
+    )
+    if "retry_after" in problem:
+        response.headers["Retry-After"] = str(problem["retry_after"])
+    return response
 
 
 def _on_invalid(request: Request, error: Exception) -> Response:
@@ -128,15 +127,17 @@ def _on_invalid(request: Request, error: Exception) -> Response:
         f"`{'.'.join(str(part) for part in problem['loc'][1:]) or 'body'}`: {problem['msg']}"
         for problem in error.errors()
     )
-    return problem_response(
-        QuestionError(f"The request is not understood. {said}. See /v1/openapi.json.")
+    if is_page(request):  # an address that no link leads to
+        return _on_error(request, NotFoundError("There is nothing here."))
+    return _on_error(
+        request, QuestionError(f"The request is not understood. {said}. See /v1/openapi.json.")
     )
 
 
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return problem_response(NotFoundError("There is nothing here. See /v1/openapi.json."))
+        return _on_error(request, NotFoundError("There is nothing here. See /v1/openapi.json."))
     problem = {
         "type": "about:blank",
         "title": str(error.detail),
@@ -148,8 +149,9 @@ def _on_http(request: Request, error: Exception) -> Response:
 
 def _on_unexpected(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem_response(
-        ServerError("The server failed unexpectedly. Its log says why; ask an administrator.")
+    return _on_error(
+        request,
+        ServerError("The server failed unexpectedly. Its log says why; ask an administrator."),
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from assistant.errors import AssistantError
 from assistant.settings import Settings
 from assistant.surfaces.http.pages import LANGUAGE_COOKIE, render
+from assistant.surfaces.problems import to_problem
 
 _YEAR_S = 365 * 24 * 3600
 _NOTHING: dict[str, Any] = {"error": "", "minutes": 0, "next": "/", "user": "", "person": ""}
@@ -41,6 +44,21 @@ def show(
     if chosen in ("zh", "en"):
         page.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, samesite="lax")
     return page
+
+
+def is_page(request: Request) -> bool:
+    """Tell whether a person's browser asks for a page, and not a program or a script for data."""
+    wants = "text/html" in request.headers.get("accept", "")
+    return wants and request.method == "GET" and not request.scope["path"].startswith("/v1/")
+
+
+def refusal(request: Request, settings: Settings, error: AssistantError) -> HTMLResponse:
+    """Return the page that tells a person why there is none, without what only programs need."""
+    status = int(to_problem(error)["status"])
+    kind = {HTTPStatus.FORBIDDEN: "forbidden", HTTPStatus.NOT_FOUND: "missing"}.get(
+        HTTPStatus(status), "later"
+    )
+    return show("refused.html", request, settings, status=status, kind=kind)
 
 
 def local_path(target: str) -> str:

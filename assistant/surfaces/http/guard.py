@@ -31,7 +31,7 @@ from assistant.errors import (
     UnauthenticatedError,
 )
 from assistant.settings import Settings
-from assistant.surfaces.http.door import show
+from assistant.surfaces.http.door import is_page, refusal
 from assistant.surfaces.http.hardened import Hardened
 from assistant.surfaces.http.origin import Origins, is_loopback
 from assistant.surfaces.problems import MEDIA_TYPE, to_problem
@@ -201,11 +201,11 @@ class Guard:
         return User(user_id, known.name, "reader", groups, True, known.created_at)
 
     def _refusal(self, request: Request, error: AssistantError) -> Response:
-        if _is_page(request):
+        if is_page(request):
             if isinstance(error, UnauthenticatedError):
                 return RedirectResponse(_login_path(request), HTTPStatus.SEE_OTHER)
             if isinstance(error, ForbiddenError):
-                return show("forbidden.html", request, self._settings, status=HTTPStatus.FORBIDDEN)
+                return refusal(request, self._settings, error)
         problem = to_problem(error)
         if isinstance(error, _MisdirectedError):
             status = HTTPStatus.MISDIRECTED_REQUEST
@@ -271,11 +271,6 @@ def _check_view(path: str, identity: Identity) -> None:
 
 def _is_public(path: str) -> bool:
     return path in PUBLIC_PATHS or path.startswith(_PUBLIC_FOLDERS)
-
-
-def _is_page(request: Request) -> bool:
-    wants = "text/html" in request.headers.get("accept", "")
-    return wants and request.method == "GET" and not request.scope["path"].startswith("/v1/")
 
 
 def _login_path(request: Request) -> str:

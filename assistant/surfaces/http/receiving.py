@@ -6,6 +6,7 @@ Each file of several is judged by itself; what becomes of the good ones is a job
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -91,6 +92,10 @@ class Receiver:
             raise SourceError("No file came with the request. Send some in the field `files`.")
         if self._title and len(files) > 1:
             raise QuestionError("One title cannot name several files. Send them one by one.")
+        with self._uploads.arriving:
+            return self._receive(files)
+
+    def _receive(self, files: Sequence[File]) -> Job:
         names = self._names()
         shown: list[FileProgress] = []
         errors: list[AssistantError] = []
@@ -108,15 +113,14 @@ class Receiver:
             raise
 
     def _names(self) -> dict[str, list[str]]:
-        """Return, by the name of their file, the documents that the asker may read or just sent."""
+        """Return, by the name of their file, the documents that the asker reads, or will read."""
         names: dict[str, list[str]] = {}
         for document in self._assistant.documents(self._asker.principal):
             names.setdefault(safe_name(document.source).casefold(), []).append(document.id)
-        for job in self._jobs.list(self._asker):
-            if job.by == self._asker.user.id and not job.is_finished:
-                for file in job.files:
-                    if file.state in ("waiting", "reading"):
-                        names.setdefault(safe_name(file.name).casefold(), [file.document_id])
+        for path in self._uploads.pending():
+            with suppress(SourceError):  # whose it is cannot be known
+                if not self._asker.principal.groups.isdisjoint(self._uploads.groups(path)):
+                    names.setdefault(path.name.casefold(), [identity(path)])
         return names
 
     def _keep(self, file: File, twins: list[str], errors: list[AssistantError]) -> FileProgress:

@@ -11,6 +11,8 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.errors import NotFoundError
+from assistant.surfaces.http.door import is_page
 from assistant.surfaces.http.pages import language_of
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web import administration, chat, documents, quality
@@ -76,6 +78,8 @@ class _Framed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = scope["path"].removeprefix(scope.get("root_path", ""))
         if scope["type"] != "http" or inside not in ("", "/"):
+            if scope["type"] == "http" and is_page(Request(scope)):
+                raise NotFoundError("There is nothing here.")
             await self._app(scope, receive, send)
             return
         start: Message = {}
