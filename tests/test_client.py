@@ -35,7 +35,7 @@ from assistant.errors import (
     SourceError,
     UnauthenticatedError,
 )
-from assistant.ingest import pipeline
+from assistant.ingest.sources import found_in
 from assistant.surfaces import sending
 from assistant.surfaces.connection import parse_events
 from assistant.surfaces.finding import find_files
@@ -256,7 +256,7 @@ def test_files_are_found_as_the_pipeline_finds_them(tmp_path: Path) -> None:
         (tmp_path / "f" / name).write_text("text")
     (tmp_path / "f" / "manifest.yaml").write_text("files: {}\n")
     files, bad = find_files([tmp_path / "f"], None)
-    assert [f.source for f in files] == [f.source for f in pipeline._walk(tmp_path / "f", [])]
+    assert [f.source for f in files] == [f.source for f in found_in(tmp_path / "f", [])]
     assert [f.name for f in files] == ["b.md", "a - x.md", "a - 报告　终稿.md"]
     assert bad == []
 

@@ -14,9 +14,9 @@ import pytest
 
 from assistant import Assistant, Principal, Settings
 from assistant.errors import StorageFullError
+from assistant.ingest.find import document_id
 from assistant.ingest.load import MANIFEST
 from assistant.ingest.names import MAX_NAME_BYTES, safe_name
-from assistant.ingest.pipeline import document_id
 from assistant.ingest.uploads import FileTooLargeError, Uploads
 
 ROOT = Path(__file__).parents[1]

@@ -16,6 +16,7 @@ from typing import Any
 
 from assistant.errors import SourceError
 from assistant.ingest.checks import check_content, check_file, check_size, unsupported
+from assistant.ingest.find import MANIFEST
 from assistant.ingest.formats.html import parse_html
 from assistant.ingest.formats.markdown import parse_markdown
 from assistant.ingest.formats.pdf import parse_pdf
@@ -27,7 +28,6 @@ from assistant.ingest.isolate import IsolatedParser
 from assistant.ingest.parsed import METADATA_KEYS, Block, Metadata, Parsed, metadata_from
 
 __all__ = [
-    "MANIFEST",
     "SUFFIXES",
     "Block",
     "IsolatedParser",
@@ -38,7 +38,6 @@ __all__ = [
     "read_manifest",
 ]
 
-MANIFEST = "manifest.yaml"
 MAX_CHARACTERS = 50_000_000  # of one document
 MAX_BLOCK = 8_000  # characters; a longer block is cut, so that no later stage meets a giant
 

@@ -9,7 +9,8 @@ import os
 import re
 import unicodedata
 
-from assistant.ingest.load import MANIFEST, SUFFIXES
+from assistant.ingest.find import MANIFEST
+from assistant.ingest.load import SUFFIXES
 
 MAX_NAME_BYTES = 200
 UNNAMED = "unnamed"

@@ -7,10 +7,7 @@ safely are others' business.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,14 +22,17 @@ from assistant.errors import SourceError
 from assistant.index.records import Draft
 from assistant.index.store import Store
 from assistant.ingest.chunk import Passage, chunk_blocks, document_text, indexed_text
-from assistant.ingest.clean import clean_blocks, signature, similarity
-from assistant.ingest.load import (
-    MANIFEST,
-    Block,
-    IsolatedParser,
-    Metadata,
-    check_size,
-    read_manifest,
+from assistant.ingest.clean import clean_blocks, signature
+from assistant.ingest.duplicates import Duplicates
+from assistant.ingest.find import UPLOADS_FOLDER, readable
+from assistant.ingest.load import Block, IsolatedParser, check_size
+from assistant.ingest.sources import (
+    SourceFile,
+    content_hash,
+    described,
+    found_in,
+    merged,
+    narrowed,
 )
 from assistant.settings import Settings
 from assistant.text import detect_language
@@ -44,11 +44,6 @@ from assistant.types import (
     Quarantined,
 )
 
-logger = logging.getLogger(__name__)
-
-# Below the data directory: what people uploaded, each file alone in a folder of its own.
-UPLOADS_FOLDER = "uploads"
-NEAR_DUPLICATE = 0.9
 TITLE_CHARS = 40
 # Chunks embedded and written together: enough to sort by length and fill batches.
 BATCH_CHUNKS = 256
@@ -57,24 +52,6 @@ CONTEXT_TOKENS = 64
 
 ProgressCallback = Callable[[Progress], None]
 _TELLING_NAME = re.compile(r"[\u3400-\u9fff]{2}|[A-Za-z]{3,}[ _\-][A-Za-z]{3,}")
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file to take in: as it was named, where it really is, what its manifest says.
-
-    ``problem`` is set when the manifest beside it cannot be read: who may see the file
-    is then unknown, so it must not be taken in.
-    """
-
-    source: str
-    path: Path
-    metadata: Metadata
-    problem: str = ""
-
-    @property
-    def document_id(self) -> str:
-        return document_id(self.path)
 
 
 @dataclass
@@ -92,11 +69,6 @@ class _Tally:
     def report(self, seconds: float) -> IngestReport:
         lists = {name: tuple(value) for name, value in vars(self).items() if name != "chunks"}
         return IngestReport(**lists, chunks=self.chunks, seconds=seconds)
-
-
-def document_id(path: Path) -> str:
-    """Return the identity of a file: its resolved path, hashed."""
-    return hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 class Pipeline:
@@ -132,7 +104,7 @@ class Pipeline:
         files, vanished = self._find(sources)
         known = self._store.catalog.states()
         named = {file.document_id: file.source for file in files}
-        duplicates = _Duplicates(self._store.catalog.signatures())
+        duplicates = Duplicates(self._store.catalog.signatures())
         with IsolatedParser(self._settings) as parser:
             drafts = self._drafts(files, known, groups, parser, duplicates, tally, tell)
             for batch in _ahead(_batches(drafts)):
@@ -156,9 +128,9 @@ class Pipeline:
 
     # -- finding ----------------------------------------------------------------------------
 
-    def _find(self, sources: Sequence[str | Path]) -> tuple[list[_File], set[str]]:
+    def _find(self, sources: Sequence[str | Path]) -> tuple[list[SourceFile], set[str]]:
         """Return the files named or found, and the ids of documents whose file is gone."""
-        files: dict[Path, _File] = {}
+        files: dict[Path, SourceFile] = {}
         folders: list[Path] = []
         closed: list[Path] = []
         for source in sources:
@@ -167,10 +139,10 @@ class Pipeline:
             self._check_allowed(resolved, str(source))
             if resolved.is_dir():
                 folders.append(resolved)
-                for file in _walk(path, closed):
+                for file in found_in(path, closed):
                     files.setdefault(file.path, file)
             elif resolved.exists():
-                files.setdefault(resolved, _described([(str(source), resolved)], path.parent)[0])
+                files.setdefault(resolved, described([(str(source), resolved)], path.parent)[0])
             else:
                 raise SourceError(f"{source} does not exist. Check the path.")
         vanished = {
@@ -180,7 +152,7 @@ class Pipeline:
             and any(f in Path(stored).parents for f in folders)
             and not any(f in Path(stored).parents for f in closed)
         }
-        self._forget_quarantine(folders, closed, {_readable(path) for path in files})
+        self._forget_quarantine(folders, closed, {readable(path) for path in files})
         return list(files.values()), vanished
 
     def _check_allowed(self, path: Path, source: str) -> None:
@@ -214,11 +186,11 @@ class Pipeline:
 
     def _drafts(
         self,
-        files: Sequence[_File],
+        files: Sequence[SourceFile],
         known: dict[str, tuple[str, str]],
         groups: Sequence[str] | None,
         parser: IsolatedParser,
-        duplicates: _Duplicates,
+        duplicates: Duplicates,
         tally: _Tally,
         tell: ProgressCallback,
     ) -> Iterator[Draft]:
@@ -235,40 +207,36 @@ class Pipeline:
                 self._check_allowed(file.path, file.source)
                 check_size(file.path, self._settings)
                 given = groups or readers.get(file.document_id, (EVERYONE_GROUP,))
-                content_hash = _content_hash(file, given)
+                version = content_hash(file, given)
                 # A document that narrowed its readers itself was given to everyone.
-                same = (
-                    {content_hash}
-                    if groups
-                    else {content_hash, _content_hash(file, (EVERYONE_GROUP,))}
-                )
+                same = {version} if groups else {version, content_hash(file, (EVERYONE_GROUP,))}
                 if known.get(file.document_id, ("", ""))[0] in same:
-                    if _readable(file.path) in noted:  # it was bad meanwhile, and is as before
-                        catalog.set_quarantine(_readable(file.path), None)
+                    if readable(file.path) in noted:  # it was bad meanwhile, and is as before
+                        catalog.set_quarantine(readable(file.path), None)
                     tally.unchanged.append(file.source)
                     continue
-                draft = self._draft(file, given, parser, content_hash)
+                draft = self._draft(file, given, parser, version)
             except (SourceError, OSError) as error:
                 reason = str(error) or type(error).__name__
                 if file.document_id in known:
                     reason += " Its earlier version stays in the index."
                 entry = Quarantined(file.source, reason)
-                catalog.set_quarantine(_readable(file.path), entry)
+                catalog.set_quarantine(readable(file.path), entry)
                 tally.quarantined.append(entry)
                 continue
-            catalog.set_quarantine(_readable(file.path), None)
+            catalog.set_quarantine(readable(file.path), None)
             tally.duplicates.extend(duplicates.check(draft))
             yield draft
 
     def _draft(
-        self, file: _File, groups: Sequence[str], parser: IsolatedParser, content_hash: str
+        self, file: SourceFile, groups: Sequence[str], parser: IsolatedParser, content_hash: str
     ) -> Draft:
         parsed = parser.parse(file.path)
         blocks = clean_blocks(parsed.blocks)
         text = document_text(blocks)
         if not text.strip():
             raise SourceError("It holds no text. If it is a scan, run OCR on it first.")
-        said = _merge(file.metadata, parsed.metadata)
+        said = merged(file.metadata, parsed.metadata)
         return Draft(
             document_id=file.document_id,
             title=said.title or _title(file.path, blocks),
@@ -276,7 +244,7 @@ class Pipeline:
             source=file.path.name if self._uploads in file.path.parents else file.source,
             path=str(file.path),
             language=said.language or detect_language(text[:5000]),
-            groups=_narrow(said.groups, groups),
+            groups=narrowed(said.groups, groups),
             provenance=said.provenance,
             content_hash=content_hash,
             signature=signature(text).tobytes(),
@@ -301,115 +269,6 @@ class Pipeline:
             embedded.append(replace(draft, vectors=vectors[first:last]))
             first = last
         return embedded
-
-
-class _Duplicates:
-    """Finds documents whose text is (nearly) another's, by MinHash over all visible ones."""
-
-    def __init__(self, signatures: Sequence[tuple[str, str, bytes]]) -> None:
-        self._ids = [s[0] for s in signatures]
-        self._sources = [s[1] for s in signatures]
-        self._blobs = [s[2] for s in signatures]
-
-    def check(self, draft: Draft) -> list[Duplicate]:
-        """Return the closest twin of a draft, if there is one, and remember the draft."""
-        found: list[Duplicate] = []
-        if self._blobs:
-            width = np.dtype(np.uint64).itemsize
-            known = np.frombuffer(b"".join(self._blobs), np.uint64)
-            known = known.reshape(len(self._blobs), len(draft.signature) // width)
-            scores = similarity(np.frombuffer(draft.signature, np.uint64), known)
-            scores[[document == draft.document_id for document in self._ids]] = 0.0
-            best = int(scores.argmax())
-            if scores[best] >= NEAR_DUPLICATE:
-                found = [Duplicate(draft.source, self._sources[best], float(scores[best]))]
-        self._ids.append(draft.document_id)
-        self._sources.append(draft.source)
-        self._blobs.append(draft.signature)
-        return found
-
-
-def _walk(folder: Path, closed: list[Path]) -> Iterator[_File]:
-    """Yield the files below a folder in a fixed order, hidden ones and lock files left out.
-
-    Folders that cannot be read are added to ``closed``: what is in them is not gone.
-    """
-
-    def note(error: OSError) -> None:
-        logger.warning("%s cannot be read (%s); its documents stay", error.filename, error)
-        closed.append(Path(error.filename).resolve())
-
-    for directory, names, files in os.walk(folder, onerror=note):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        here = Path(directory)
-        paths = [
-            here / name
-            for name in sorted(files)
-            if name != MANIFEST and not name.startswith((".", "~$"))
-        ]
-        yield from _described([(str(path), path.resolve()) for path in paths], here)
-
-
-def _described(named: Sequence[tuple[str, Path]], folder: Path) -> list[_File]:
-    """Join files of one folder with what its manifest says of them."""
-    problem, manifest = "", {}
-    try:
-        manifest = read_manifest(folder)
-    except SourceError as error:
-        problem = str(error)
-    files = []
-    for source, path in named:
-        said = manifest.get(Path(source).name, Metadata())
-        name = _readable(Path(source))
-        garbled = "" if name == source else "Its name is not valid text. Rename it."
-        files.append(_File(name, path, said, problem or garbled))
-    return files
-
-
-def _readable(path: Path) -> str:
-    """Return a path as text that can be stored; bytes that are no text are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _content_hash(file: _File, groups: Sequence[str]) -> str:
-    """Hash what decides a version: the bytes, what the manifest says, and who may read it."""
-    said = json.dumps([asdict(file.metadata), sorted(groups)], ensure_ascii=False)
-    with file.path.open("rb") as handle:
-        content = hashlib.file_digest(handle, "sha256").hexdigest()
-    return hashlib.sha256((content + said).encode()).hexdigest()
-
-
-def _merge(manifest: Metadata, own: Metadata) -> Metadata:
-    """Let the manifest speak before the file's own front matter, except about who may read."""
-    groups = manifest.groups if own.groups is None else own.groups
-    if manifest.groups is not None and own.groups is not None:
-        groups = _narrow(own.groups, manifest.groups)
-    return Metadata(
-        title=manifest.title or own.title,
-        language=manifest.language or own.language,
-        groups=groups,
-        provenance=manifest.provenance or own.provenance,
-    )
-
-
-def _narrow(own: Sequence[str] | None, given: Sequence[str]) -> tuple[str, ...]:
-    """Return who may read: a document may narrow the groups it is ingested for, never widen.
-
-    Raises:
-        SourceError: the two have no group in common.
-    """
-    wide = {EVERYONE_GROUP}
-    if own is None or set(own) == wide:
-        return tuple(sorted(set(given)))
-    if set(given) == wide:
-        return tuple(sorted(set(own)))
-    both = set(own) & set(given)
-    if not both:
-        raise SourceError(
-            f"It names the groups {', '.join(sorted(own))}, but was ingested for "
-            f"{', '.join(sorted(given))}; nobody could read it. Change one of them."
-        )
-    return tuple(sorted(both))
 
 
 def _title(path: Path, blocks: Sequence[Block]) -> str:

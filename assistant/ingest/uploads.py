@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import IO
 
 from assistant.errors import SourceError, StorageFullError, StoreError
-from assistant.ingest.load import MANIFEST, Metadata, read_manifest
+from assistant.ingest.find import MANIFEST, UPLOADS_FOLDER, document_id
+from assistant.ingest.load import Metadata, read_manifest
 from assistant.ingest.names import safe_name
-from assistant.ingest.pipeline import UPLOADS_FOLDER, document_id
 from assistant.settings import Settings
 from assistant.types import EVERYONE_GROUP
 

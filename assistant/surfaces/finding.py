@@ -6,15 +6,13 @@ nobody reads on the server what they could not read here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import SourceError
+from assistant.ingest.find import MANIFEST, readable, walk
 from assistant.types import EVERYONE_GROUP, Quarantined
-
-MANIFEST = "manifest.yaml"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def find_files(
             try:
                 file = _described(given, path, name, groups, files.get(name.casefold()))
             except SourceError as error:
-                bad.append(Quarantined(_readable(given), str(error)))
+                bad.append(Quarantined(readable(given), str(error)))
             else:
                 files[name.casefold()] = file
     return list(files.values()), bad
@@ -66,17 +64,13 @@ def _named(source: str | Path, bad: list[Quarantined]) -> Iterator[tuple[str, Pa
 
 
 def _walk(folder: Path, bad: list[Quarantined]) -> Iterator[Path]:
-    """Yield the files below a folder in the pipeline's order, hidden and lock files left out."""
+    """Return the files below a folder; those that cannot be read are added to ``bad``."""
 
     def note(error: OSError) -> None:
         reason = f"It cannot be read ({error.strerror or error})."
-        bad.append(Quarantined(_readable(str(error.filename)), reason))
+        bad.append(Quarantined(readable(str(error.filename)), reason))
 
-    for directory, names, files in os.walk(folder, onerror=note):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            if name != MANIFEST and not name.startswith((".", "~$")):
-                yield Path(directory, name)
+    return walk(folder, note)
 
 
 def _described(
@@ -91,7 +85,7 @@ def _described(
         raise SourceError(
             f"{twin.source} would have the same name on the server. Rename one of them."
         )
-    if _readable(source) != source:
+    if readable(source) != source:
         raise SourceError("Its name is not valid text. Rename it.")
     if not (path.parent / MANIFEST).exists():
         return File(source, path, name, None if groups is None else tuple(groups))
@@ -123,8 +117,3 @@ def _narrow(own: Sequence[str] | None, given: Sequence[str] | None) -> tuple[str
 def readers(groups: Sequence[str]) -> set[str]:
     """Return who may read what is given to these groups: beside everyone, no other counts."""
     return {EVERYONE_GROUP} if EVERYONE_GROUP in groups else set(groups)
-
-
-def _readable(path: str) -> str:
-    """Return a path as text that can be sent; bytes that are no text are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

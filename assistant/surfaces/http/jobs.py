@@ -27,7 +27,7 @@ from assistant.errors import (
     ServerError,
     SourceError,
 )
-from assistant.ingest.pipeline import document_id
+from assistant.ingest.find import document_id
 from assistant.ingest.uploads import Uploads
 from assistant.surfaces.http.records import FileProgress, FileState, Job, JobKind, JobState
 from assistant.types import IngestReport, Progress
