@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,9 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 
 from assistant import Assistant
-from assistant.accounts.store import Accounts
 from assistant.engines.base import WritingEngine, waiting_chunk
-from assistant.ingest.uploads import Uploads
 from assistant.surfaces.http.app import create_app
-from assistant.surfaces.http.jobs import Jobs
-from assistant.surfaces.http.limits import Limits
-from assistant.surfaces.http.metrics import Metrics
-from assistant.surfaces.http.service import Service
+from assistant.surfaces.http.service import Service, opened_service
 
 LOCAL_TOKEN = "local-token-of-the-tests"
 
@@ -45,37 +40,24 @@ class Served:
 @contextmanager
 def serving_here(assistant: Assistant) -> Iterator[Served]:
     """Serve an assistant until the block ends."""
-    settings = assistant.settings
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        closing(Accounts(settings.data_dir, settings.session_hours)) as accounts,
-        closing(Jobs(assistant, Uploads(settings))) as jobs,
-    ):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        service = Service(
-            settings=settings,
-            assistant=assistant,
-            accounts=accounts,
-            uploads=jobs.uploads,
-            jobs=jobs,
-            limits=Limits(settings),
-            metrics=Metrics(),
-            address=url,
-            local_token=LOCAL_TOKEN,
-        )
-        config = uvicorn.Config(
-            create_app(service), log_level="warning", timeout_graceful_shutdown=2
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started)
-            yield Served(url, service)
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
+        with opened_service(assistant, assistant.settings, url, LOCAL_TOKEN) as service:
+            yield from _running(service, listener, url)
+
+
+def _running(service: Service, listener: socket.socket, url: str) -> Iterator[Served]:
+    config = uvicorn.Config(create_app(service), log_level="warning", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield Served(url, service)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 def wait_until(true: Any, seconds: float = 20.0) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,14 +25,12 @@ from httpx import Response
 
 from assistant import Assistant, Principal, Settings
 from assistant.accounts.records import ROLE_SCOPES, Identity, Role, User
-from assistant.accounts.store import Accounts
 from assistant.errors import AssistantError, NotFoundError, RateLimitedError, ServerError
 from assistant.ingest.uploads import Uploads
 from assistant.surfaces.http import documents
 from assistant.surfaces.http.jobs import FileProgress, Job, Jobs
 from assistant.surfaces.http.limits import BodyLimit, Limits
-from assistant.surfaces.http.metrics import Metrics
-from assistant.surfaces.http.service import Service
+from assistant.surfaces.http.service import Service, opened_service
 from assistant.surfaces.problems import MEDIA_TYPE, to_problem
 from assistant.types import Progress
 
@@ -122,29 +120,13 @@ class Desk:
 
 @pytest.fixture
 def open_desk(assistant: Assistant, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    opened: list[Any] = []
-
     def open_one(**changed: Any) -> Desk:
         settings = assistant.settings.model_copy(update={"requests_per_minute": 10_000, **changed})
-        accounts = Accounts(settings.data_dir)
-        jobs = Jobs(assistant, Uploads(settings))
-        opened.extend([jobs, accounts])
-        service = Service(
-            settings=settings,
-            assistant=assistant,
-            accounts=accounts,
-            uploads=jobs.uploads,
-            jobs=jobs,
-            limits=Limits(settings),
-            metrics=Metrics(),
-            address="http://test",
-            local_token="",
-        )
+        service = stack.enter_context(opened_service(assistant, settings, "http://test"))
         return Desk(service, TestClient(app_of(service)))
 
-    yield open_one
-    for each in opened:
-        each.close()
+    with ExitStack() as stack:
+        yield open_one
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
@@ -20,17 +21,12 @@ from fastapi.testclient import TestClient
 
 from assistant import Assistant
 from assistant.accounts.records import ROLE_SCOPES, ApiKey, AuditEntry, Identity, Role, User
-from assistant.accounts.store import Accounts
 from assistant.errors import AssistantError
-from assistant.ingest.uploads import Uploads
 from assistant.surfaces.http import evaluation
 from assistant.surfaces.http.editing import Editor
-from assistant.surfaces.http.jobs import Jobs
-from assistant.surfaces.http.limits import Limits
-from assistant.surfaces.http.metrics import Metrics
 from assistant.surfaces.http.receiving import ELSEWHERE, File
 from assistant.surfaces.http.records import FileProgress, Job
-from assistant.surfaces.http.service import Service
+from assistant.surfaces.http.service import Service, opened_service
 from assistant.surfaces.web import administration, documents, quality
 from assistant.surfaces.web.administration import (
     ACTIONS,
@@ -57,28 +53,12 @@ Open = Callable[..., Service]
 
 @pytest.fixture
 def open_service(assistant: Assistant) -> Iterator[Open]:
-    opened: list[Any] = []
-
     def open_one(**changed: Any) -> Service:
         settings = assistant.settings.model_copy(update={"auth": "password", **changed})
-        accounts = Accounts(settings.data_dir)
-        jobs = Jobs(assistant, Uploads(settings))
-        opened.extend([jobs, accounts])
-        return Service(
-            settings=settings,
-            assistant=assistant,
-            accounts=accounts,
-            uploads=jobs.uploads,
-            jobs=jobs,
-            limits=Limits(settings),
-            metrics=Metrics(),
-            address="http://test",
-            local_token="",
-        )
+        return stack.enter_context(opened_service(assistant, settings, "http://test"))
 
-    yield open_one
-    for each in opened:
-        each.close()
+    with ExitStack() as stack:
+        yield open_one
 
 
 @pytest.fixture

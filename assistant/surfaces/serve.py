@@ -58,41 +58,22 @@ def _application(
     settings: Settings, listener: socket.socket, say: Callable[[str], None]
 ) -> Iterator[FastAPI]:
     """Open everything that the server needs, and close it again."""
-    from assistant.accounts.store import Accounts
-    from assistant.ingest.uploads import Uploads
     from assistant.surfaces.http.app import create_app
-    from assistant.surfaces.http.jobs import Jobs
-    from assistant.surfaces.http.limits import Limits
-    from assistant.surfaces.http.metrics import Metrics
-    from assistant.surfaces.http.service import Service
+    from assistant.surfaces.http.service import opened_service
     from assistant.surfaces.web.page import mount_page
 
     address = settings.public_url.rstrip("/") or _address(listener)
     with Assistant(settings) as assistant:
         assistant.documents()  # takes the data directory, or says who holds it
         token = secrets.token_urlsafe(32)
-        with (
-            closing(Accounts(settings.data_dir, settings.session_hours)) as accounts,
-            closing(Jobs(assistant, Uploads(settings))) as jobs,
-        ):
-            service = Service(
-                settings=settings,
-                assistant=assistant,
-                accounts=accounts,
-                uploads=jobs.uploads,
-                jobs=jobs,
-                limits=Limits(settings),
-                metrics=Metrics(),
-                address=address,
-                local_token=token,
-            )
+        with opened_service(assistant, settings, address, token) as service:
             app = create_app(service)
             mount_page(app, service)
             assistant.announce(_address(listener), token)
-            jobs.resume()
+            service.jobs.resume()
             threading.Thread(target=assistant.warm_up, name="warm-up", daemon=True).start()
             say(f"在浏览器中打开 Open in a browser: {address}")
-            if settings.auth == "password" and (first := accounts.first_link()):
+            if settings.auth == "password" and (first := service.accounts.first_link()):
                 say(
                     "首位管理员的一次性链接 One-time link for the first administrator: "
                     f"{address}/welcome/{first}"

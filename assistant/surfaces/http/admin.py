@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool
 
 from assistant.accounts.records import ApiKey, AuditEntry, Role, Scope, User
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.depend import Asker, TheAddress, TheService, limited
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.problems import documented
 
@@ -73,8 +72,8 @@ class Author(NamedTuple):
     address: str
 
 
-def _author(asker: Asker, request: Request) -> Author:
-    return Author(asker.user.id, request.client.host if request.client else "")
+def _author(asker: Asker, address: TheAddress) -> Author:
+    return Author(asker.user.id, address)
 
 
 TheAuthor = Annotated[Author, Depends(_author)]

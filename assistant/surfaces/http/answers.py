@@ -12,8 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field, TypeAdapter
 
 from assistant.errors import AssistantError
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited, question_limited
+from assistant.surfaces.http.depend import Asker, TheService, limited, question_limited
 from assistant.surfaces.problems import documented, to_problem
 from assistant.types import Answer, AnswerEvent, Context, Hit, Message, Verdict
 

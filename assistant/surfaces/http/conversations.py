@@ -9,8 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from assistant.export import export_docx, export_json, export_markdown
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.problems import documented
 from assistant.text import detect_language
 from assistant.types import Conversation

@@ -1,4 +1,4 @@
-"""What a request handler asks for: the service it runs in, and who makes the request."""
+"""What a request handler asks for: the service, who makes the request, and that they may now."""
 
 from __future__ import annotations
 
@@ -24,3 +24,21 @@ def identity_of(request: Request) -> Identity:
 
 TheService = Annotated[Service, Depends(service_of)]
 Asker = Annotated[Identity, Depends(identity_of)]
+
+
+def address_of(request: Request) -> str:
+    """Return the machine that a request comes from, for the audit log."""
+    return request.client.host if request.client else ""
+
+
+TheAddress = Annotated[str, Depends(address_of)]
+
+
+def limited(service: TheService, asker: Asker) -> None:
+    """Count a request of whoever makes it; a dependency of the routers."""
+    service.limits.count_request(asker)
+
+
+def question_limited(service: TheService, asker: Asker) -> None:
+    """Count a question of whoever asks it; a dependency of the handlers that answer."""
+    service.limits.count_question(asker)

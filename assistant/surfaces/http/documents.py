@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Response, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field, TypeAdapter
 
 from assistant.ingest.uploads import FileTooLargeError
 from assistant.surfaces.http import receiving
-from assistant.surfaces.http.depend import Asker, TheService
+from assistant.surfaces.http.depend import Asker, TheAddress, TheService, limited
 from assistant.surfaces.http.editing import Editor
-from assistant.surfaces.http.limits import limited, too_large
+from assistant.surfaces.http.limits import too_large
 from assistant.surfaces.http.receiving import Existing
 from assistant.surfaces.http.records import Job, QuarantinedFile, Removed
 from assistant.surfaces.problems import documented
@@ -31,8 +31,8 @@ class Tags(BaseModel):
     title: str | None = Field(None, max_length=300)
 
 
-def _editor(service: TheService, asker: Asker, request: Request) -> Editor:
-    return Editor(service, asker, request.client.host if request.client else "")
+def _editor(service: TheService, asker: Asker, address: TheAddress) -> Editor:
+    return Editor(service, asker, address)
 
 
 def _reader(asker: Asker) -> None:

@@ -17,8 +17,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 
 from assistant.errors import ConfigurationError, NotFoundError
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.depend import Asker, TheService, limited
 
 router = APIRouter(dependencies=[Depends(limited)], include_in_schema=False)
 

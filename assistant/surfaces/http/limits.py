@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assistant.accounts.records import Identity
 from assistant.errors import RateLimitedError, SourceError
 from assistant.settings import Settings
-from assistant.surfaces.http.depend import Asker, TheService
 from assistant.surfaces.problems import MEDIA_TYPE, to_problem
 
 MAX_BODY = 1 << 20
@@ -67,16 +66,6 @@ class Limits:
             "administrator to raise ASSISTANT_REQUESTS_PER_MINUTE.",
             wait,
         )
-
-
-def limited(service: TheService, asker: Asker) -> None:
-    """Count a request of whoever makes it; a dependency of the routers."""
-    service.limits.count_request(asker)
-
-
-def question_limited(service: TheService, asker: Asker) -> None:
-    """Count a question of whoever asks it; a dependency of the handlers that answer."""
-    service.limits.count_question(asker)
 
 
 class BodyLimit:

@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from assistant.accounts.names import InvalidError
 from assistant.errors import ForbiddenError, NotFoundError
 from assistant.settings import Settings
-from assistant.surfaces.http.depend import TheService
+from assistant.surfaces.http.depend import TheService, address_of
 from assistant.surfaces.http.door import local_path, show
 from assistant.surfaces.http.guard import SESSION_COOKIE, is_admin
 from assistant.surfaces.http.service import Service
@@ -106,7 +106,7 @@ async def callback(request: Request, service: TheService) -> Response:
 def keep_session(response: Response, request: Request, service: Service, token: str) -> None:
     """Give a browser its session; the one that it had before ends."""
     if earlier := request.cookies.get(SESSION_COOKIE):
-        service.accounts.sign_out(earlier, request.client.host if request.client else "")
+        service.accounts.sign_out(earlier, address_of(request))
     response.set_cookie(
         SESSION_COOKIE,
         token,
@@ -180,7 +180,7 @@ async def _claims(request: Request, settings: Settings) -> dict[str, Any]:
 
 
 def _session(request: Request, service: Service, claims: dict[str, Any]) -> str:
-    settings, address = service.settings, request.client.host if request.client else ""
+    settings, address = service.settings, address_of(request)
     user_id = claims.get(settings.oidc_user_claim)
     if not isinstance(user_id, str):
         raise _ProviderError(f"it names no {settings.oidc_user_claim}")

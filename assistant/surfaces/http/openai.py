@@ -27,8 +27,7 @@ from assistant.accounts.records import Identity
 from assistant.errors import AssistantError, NotFoundError
 from assistant.export import place
 from assistant.surfaces.http.chores import chore_reply
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.http.openai_errors import documented, openai_error
 from assistant.surfaces.http.openai_request import ChatRequest
 from assistant.surfaces.http.service import Service

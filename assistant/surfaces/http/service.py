@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from assistant.accounts.records import Identity
+from assistant.accounts.store import Accounts
 from assistant.core import Assistant
+from assistant.ingest.uploads import Uploads
 from assistant.settings import Settings
+from assistant.surfaces.http.jobs import Jobs
+from assistant.surfaces.http.limits import Limits
+from assistant.surfaces.http.metrics import Metrics
 from assistant.types import EVERYONE_GROUP
-
-if TYPE_CHECKING:
-    from assistant.accounts.records import Identity
-    from assistant.accounts.store import Accounts
-    from assistant.ingest.uploads import Uploads
-    from assistant.surfaces.http.jobs import Jobs
-    from assistant.surfaces.http.limits import Limits
-    from assistant.surfaces.http.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -42,3 +41,25 @@ class Service:
             return sorted(asker.principal.groups)
         held = {group for user in self.accounts.users() for group in user.groups}
         return sorted(held | set(self.assistant.groups()) | {EVERYONE_GROUP})
+
+
+@contextmanager
+def opened_service(
+    assistant: Assistant, settings: Settings, address: str, local_token: str = ""
+) -> Iterator[Service]:
+    """Open the parts of a server around an assistant, and close them again."""
+    with (
+        closing(Accounts(settings.data_dir, settings.session_hours)) as accounts,
+        closing(Jobs(assistant, Uploads(settings))) as jobs,
+    ):
+        yield Service(
+            settings=settings,
+            assistant=assistant,
+            accounts=accounts,
+            uploads=jobs.uploads,
+            jobs=jobs,
+            limits=Limits(settings),
+            metrics=Metrics(),
+            address=address,
+            local_token=local_token,
+        )

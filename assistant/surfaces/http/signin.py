@@ -22,7 +22,7 @@ from assistant.errors import (
 )
 from assistant.settings import Settings
 from assistant.surfaces.http import oidc
-from assistant.surfaces.http.depend import TheService
+from assistant.surfaces.http.depend import TheService, address_of
 from assistant.surfaces.http.door import local_path, show
 from assistant.surfaces.http.guard import SESSION_COOKIE
 from assistant.surfaces.http.service import Service
@@ -55,7 +55,7 @@ def login(
     target = local_path(next)
     again = {"mode": "password", "next": target, "user": user}
     try:
-        token = service.accounts.sign_in(user, password, _address(request))
+        token = service.accounts.sign_in(user, password, address_of(request))
     except RateLimitedError as error:
         minutes = -(-error.retry_after // 60)
         page = show(
@@ -98,7 +98,7 @@ def welcome(
 ) -> Response:
     """Set the password, and sign its owner in."""
     _only_with_passwords(service.settings)
-    accounts, address = service.accounts, _address(request)
+    accounts, address = service.accounts, address_of(request)
     try:
         invited = _invited(service, token)
         if password != again:
@@ -122,7 +122,7 @@ def welcome(
 def logout(request: Request, service: TheService) -> Response:
     """End the session of this browser."""
     if token := request.cookies.get(SESSION_COOKIE):
-        service.accounts.sign_out(token, _address(request))
+        service.accounts.sign_out(token, address_of(request))
     response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
     response.delete_cookie(SESSION_COOKIE)
     return response
@@ -170,7 +170,3 @@ def _signed_in(request: Request, service: Service, token: str, target: str) -> R
 def _only_with_passwords(settings: Settings) -> None:
     if settings.auth != "password":
         raise NotFoundError("Passwords are not used here. Sign in at /login.")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import QueryParams
 
-from assistant.surfaces.http.depend import Asker, TheService
-from assistant.surfaces.http.limits import limited
+from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.http.pages import render
 from assistant.types import Chunk, Context
 
