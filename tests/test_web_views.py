@@ -27,7 +27,7 @@ from assistant.surfaces.http.editing import Editor
 from assistant.surfaces.http.receiving import ELSEWHERE, File
 from assistant.surfaces.http.records import FileProgress, Job
 from assistant.surfaces.http.service import Service, opened_service
-from assistant.surfaces.web import administration, documents, quality
+from assistant.surfaces.web import administration, desk, documents, quality
 from assistant.surfaces.web.administration import (
     ACTIONS,
     Administration,
@@ -328,7 +328,7 @@ def test_many_files_that_went_well_are_counted_and_bad_ones_named() -> None:
     good = tuple(FileProgress(f"{n}.md", "added", "", f"d{n}") for n in range(30))
     bad = FileProgress("x.png", "quarantined", "It is an image. Run OCR on it.", "b")
     job = Job("j", "upload", "li", "done", NOW, (*good, bad), finished_at=NOW)
-    html = str(documents.parts("documents", load_texts("zh")).jobs([job]))
+    html = str(desk.parts("documents", load_texts("zh")).jobs([job]))
     before, after = html.split("<details")
     assert "已收录 <b>30</b>" in before
     assert "x.png" in before
@@ -399,7 +399,7 @@ def test_use_is_shown_and_titles_in_it_are_text(service: Service) -> None:
 
 def test_questions_and_comments_are_text() -> None:
     each = Reviewable(HOSTILE, (HOSTILE,), (), HOSTILE, True, "down", HOSTILE, NOW)
-    html = str(quality.parts("quality", load_texts("en")).review([each], 1, "all", ()))
+    html = str(desk.parts("quality", load_texts("en")).review([each], 1, "all", ()))
     assert_inert(html)
 
 
@@ -528,7 +528,7 @@ def test_an_index_of_another_model_can_still_be_built_anew(open_service: Open) -
 
 def test_a_rebuild_under_way_is_followed() -> None:
     job = Job("j", "reindex", "li", "running", NOW, progress=Progress("reindex", 3, 10))
-    html = str(administration.parts("settings", load_texts("zh"), auth="none").jobs([job]))
+    html = str(desk.parts("settings", load_texts("zh"), auth="none").jobs([job]))
     assert "data-busy" in html
     assert 'max="10" value="3"' in html
 

@@ -15,10 +15,11 @@ from assistant.types import Language
 LANGUAGE_COOKIE = "assistant_lang"
 
 
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
+@lru_cache(maxsize=2)
+def templates(package: str) -> Environment:
+    """Return a package's templates: all put into them is escaped, and nothing may be missing."""
     return Environment(
-        loader=PackageLoader("assistant.surfaces.http"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,7 +33,7 @@ def render(
     """Return a page in the visitor's language, with the company's name and colour."""
     language = language_of(request, settings)
     html = (
-        _templates()
+        templates("assistant.surfaces.http")
         .get_template(name)
         .render(
             language=language,

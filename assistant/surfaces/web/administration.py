@@ -20,9 +20,8 @@ from assistant.accounts.records import ROLE_SCOPES, ApiKey, AuditEntry, Identity
 from assistant.errors import AssistantError, NotFoundError
 from assistant.surfaces.http.admin import Engine
 from assistant.surfaces.http.service import Service
-from assistant.surfaces.web.desk import admitted, chosen, desk, number, on, parts, region
+from assistant.surfaces.web.desk import View, admitted, chosen, desk, number, on, region
 from assistant.surfaces.web.frame import explain, tell, view
-from assistant.surfaces.web.plain import plain
 from assistant.surfaces.web.wording import Texts
 from assistant.types import EVERYONE_GROUP, Health, Principal
 
@@ -91,13 +90,11 @@ def build(service: Service, texts: Texts) -> gr.Blocks:
     return blocks
 
 
-class Administration:
-    """The handlers of one language's view; it holds nothing of those who use it."""
+class Administration(View):
+    """The handlers of one language's view."""
 
     def __init__(self, service: Service, texts: Texts) -> None:
-        self._service = service
-        self._texts = texts
-        self.parts = parts("settings", texts, auth=service.settings.auth)
+        super().__init__(service, texts, "settings", "admin", auth=service.settings.auth)
 
     def head(self) -> str:
         """Return what never changes: the sections, their filters, the script's words."""
@@ -142,14 +139,6 @@ class Administration:
             return self._jobs(admitted(self._service, request, "admin", counted=False))
         except AssistantError as error:
             tell(error, self._texts)
-
-    def failed(self, event: gr.EventData, request: gr.Request) -> str:
-        """Return a refusal of the server's API in the reader's language."""
-        try:
-            admitted(self._service, request, "admin", counted=False)
-        except AssistantError as error:
-            tell(error, self._texts)
-        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
 
     # -- the sections -----------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from assistant.errors import AssistantError, NotFoundError, ServerError
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.chat_render import REASON_CHARS, ChatRenderer
 from assistant.surfaces.web.chat_turn import Turn, relayed
+from assistant.surfaces.web.desk import on, region, sent
 from assistant.surfaces.web.frame import asker, explain, tell, view
 from assistant.surfaces.web.wording import Texts
 from assistant.types import Document, Principal, Verdict
@@ -44,30 +45,34 @@ def build(service: Service, texts: Texts) -> gr.Blocks:
     words = json.dumps({name: texts(f"chat.{name}") for name in _WORDS}, ensure_ascii=False)
     with view(service, texts, "chat") as blocks, gr.Row(elem_id="chat"):
         with gr.Column(elem_id="side", min_width=0):
-            _html(render.part("side"))
-            listing = _html("", elem_id="listing")
+            region(value=render.part("side"))
+            listing = region("listing")
         with gr.Column(elem_id="talk", min_width=0):
-            _html(render.part("bar"), elem_id="bar")
-            thread = _html("", elem_id="thread")
-            asked = _html("", elem_id="asked")
-            reply = _html("", elem_id="reply")
-            followups = _html("", elem_id="followups")
+            region("bar", render.part("bar"))
+            thread = region("thread")
+            asked = region("asked")
+            reply = region("reply")
+            followups = region("followups")
             desk = gr.HTML(
                 render.desk(service.settings.max_question_chars, words),
                 elem_id="desk",
                 js_on_load=_DESK_SCRIPT,
                 apply_default_css=False,
             )
-        under_way = _on(
-            desk.ask, chat.ask, [thread, asked, reply, followups], limit=_ASKING_AT_ONCE
+        under_way = on(
+            "chat", desk.ask, chat.ask, [thread, asked, reply, followups], limit=_ASKING_AT_ONCE
         )
         desk.stop(None, cancels=[under_way], queue=False, api_visibility="private")
-        _on(desk.open, chat.open, [thread, asked, reply, followups, listing])
-        _on(desk.find, chat.find, listing)
-        _on(desk.rename, chat.rename, listing)
-        _on(desk.delete, chat.delete, [thread, asked, reply, followups, listing])
-        _on(desk.verdict, chat.verdict, None)
-        _on(desk.settled, chat.settled, [followups, listing])
+        conversation = [thread, asked, reply, followups, listing]
+        for event, handler, outputs in (
+            (desk.open, chat.open, conversation),
+            (desk.find, chat.find, listing),
+            (desk.rename, chat.rename, listing),
+            (desk.delete, chat.delete, conversation),
+            (desk.verdict, chat.verdict, None),
+            (desk.settled, chat.settled, [followups, listing]),
+        ):
+            on("chat", event, handler, outputs, limit=None)
     return blocks
 
 
@@ -83,7 +88,7 @@ class Chat:
     async def ask(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
         """Answer a question, step by step."""
         identity = asker(request)
-        question, conversation_id = _text(event, "question"), _text(event, "conversation")
+        question, conversation_id = sent(event, "question"), sent(event, "conversation")
         async for parts in self.answering(identity, question, conversation_id):
             yield parts
 
@@ -120,7 +125,7 @@ class Chat:
     def open(self, event: gr.EventData, request: gr.Request) -> Any:
         """Show a conversation, or the beginning of a new one."""
         identity = self._counted(request)
-        conversation_id = _text(event, "id")
+        conversation_id = sent(event, "id")
         try:
             if conversation_id:
                 thread = self._thread(conversation_id, identity)
@@ -135,41 +140,39 @@ class Chat:
     def find(self, event: gr.EventData, request: gr.Request) -> str:
         """List the conversations in which the words sought occur."""
         identity = self._counted(request)
-        return self._listing(identity, _text(event, "id"), _text(event, "query"))
+        return self._listing(identity, sent(event, "id"), sent(event, "query"))
 
     def rename(self, event: gr.EventData, request: gr.Request) -> str:
         """Give a conversation another title."""
         identity = self._counted(request)
-        title = _text(event, "title").strip()
+        title = sent(event, "title").strip()
         if title:
             self._do(
                 lambda: self._assistant.rename_conversation(
-                    _text(event, "id"), title, identity.principal
+                    sent(event, "id"), title, identity.principal
                 )
             )
-        return self._listing(identity, _text(event, "current"), _text(event, "query"))
+        return self._listing(identity, sent(event, "current"), sent(event, "query"))
 
     def delete(self, event: gr.EventData, request: gr.Request) -> Any:
         """Delete a conversation for good; the one on show makes room for a new one."""
         identity = self._counted(request)
-        self._do(
-            lambda: self._assistant.delete_conversation(_text(event, "id"), identity.principal)
-        )
-        current = _text(event, "current")
-        if current != _text(event, "id"):
-            listing = self._listing(identity, current, _text(event, "query"))
+        self._do(lambda: self._assistant.delete_conversation(sent(event, "id"), identity.principal))
+        current = sent(event, "current")
+        if current != sent(event, "id"):
+            listing = self._listing(identity, current, sent(event, "query"))
             return gr.skip(), gr.skip(), gr.skip(), gr.skip(), listing
-        listing = self._listing(identity, "", _text(event, "query"))
+        listing = self._listing(identity, "", sent(event, "query"))
         return self._welcome(identity.principal), "", "", "", listing
 
     def verdict(self, event: gr.EventData, request: gr.Request) -> None:
         """Keep what the reader thinks of an answer."""
         identity = self._counted(request)
-        verdict: Verdict = "up" if _text(event, "verdict") == "up" else "down"
-        comment = _text(event, "comment")[:REASON_CHARS]
+        verdict: Verdict = "up" if sent(event, "verdict") == "up" else "down"
+        comment = sent(event, "comment")[:REASON_CHARS]
         self._do(
             lambda: self._assistant.feedback(
-                _text(event, "answer"), verdict, comment, identity.principal
+                sent(event, "answer"), verdict, comment, identity.principal
             )
         )
         self._service.metrics.verdict(verdict)
@@ -178,10 +181,10 @@ class Chat:
         """After an answer: what one might ask next, and the list with this conversation."""
         identity = self._counted(request)
         try:
-            questions = self._assistant.suggestions(_text(event, "answer"), identity.principal)
+            questions = self._assistant.suggestions(sent(event, "answer"), identity.principal)
         except NotFoundError:  # deleted meanwhile
             questions = []
-        listing = self._listing(identity, _text(event, "id"), _text(event, "query"))
+        listing = self._listing(identity, sent(event, "id"), sent(event, "query"))
         return self.render.followups(questions), listing
 
     def _thread(self, conversation_id: str, identity: Identity) -> str:
@@ -227,28 +230,3 @@ def starters(documents: list[Document], texts: Texts) -> list[str]:
     titles = dict.fromkeys(each.title for each in latest if each.language == texts.language)
     about = [texts("chat.starter_about", title=title) for title in titles]
     return (prepared or about)[:_STARTERS]
-
-
-def _html(value: str, **options: Any) -> gr.HTML:
-    return gr.HTML(value, js_on_load=None, apply_default_css=False, **options)
-
-
-def _on(event: Any, handler: Callable[..., Any], outputs: Any, limit: int | None = None) -> Any:
-    """Bind an event of the browser: private, with a line of its own, and no spinner."""
-    return event(
-        handler,
-        None,
-        outputs,
-        api_visibility="private",
-        show_progress="hidden",
-        trigger_mode="multiple",
-        concurrency_limit=limit,
-        concurrency_id=f"chat-{handler.__name__}",
-    )
-
-
-def _text(event: gr.EventData, name: str) -> str:
-    """Return a value that the browser sent, ``""`` where it sent none or no text."""
-    sent = event._data
-    value = sent.get(name) if isinstance(sent, dict) else None
-    return value if isinstance(value, str) else ""

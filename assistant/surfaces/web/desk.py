@@ -1,8 +1,9 @@
-"""What the views for documents, quality and administration share: parts, events, templates.
+"""What the views share: parts, events, templates.
 
 Their parts are HTML made here; the browser sends events of one component, the desk, with
-what its reader chose, and changes things through the server's own API. So the server
-keeps nothing about an open page, and no right is asked for in two places.
+what its reader chose. Those for documents, quality and administration change things through
+the server's own API, so that no right is asked for in two places. The server keeps nothing
+about an open page.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import gradio as gr
 from markupsafe import Markup
 
 from assistant.accounts.records import Identity, Scope
+from assistant.errors import AssistantError
 from assistant.surfaces.http.service import Service
-from assistant.surfaces.web.frame import asker
+from assistant.surfaces.web.frame import asker, tell
 from assistant.surfaces.web.plain import noted, plain
 from assistant.surfaces.web.templating import macros
 from assistant.surfaces.web.wording import Texts
@@ -25,9 +27,11 @@ from assistant.types import EVERYONE_GROUP
 # Gradio finds the names of a component's own events in this script.
 _SCRIPT = "window.assistantDesk(element, trigger, ['show', 'open', 'jobs', 'failed'])"
 _LONGEST = 500
+# Handlers of one event that may run at the same time.
+_AT_ONCE = 8
 
 
-def region(name: str, value: str = "") -> gr.HTML:
+def region(name: str | None = None, value: str = "") -> gr.HTML:
     """Return a part of the page that events fill."""
     return gr.HTML(value, elem_id=name, js_on_load=None, apply_default_css=False)
 
@@ -37,16 +41,22 @@ def desk(value: str) -> gr.HTML:
     return gr.HTML(value, elem_id="desk", js_on_load=_SCRIPT, apply_default_css=False)
 
 
-def on(view: str, event: Any, handler: Callable[..., Any], outputs: Any) -> None:
+def on(
+    view: str,
+    event: Any,
+    handler: Callable[..., Any],
+    outputs: Any,
+    limit: int | None = _AT_ONCE,
+) -> Any:
     """Bind an event: private, with a line of its own, and without Gradio's spinner."""
-    event(
+    return event(
         handler,
         None,
         outputs,
         api_visibility="private",
         show_progress="hidden",
         trigger_mode="multiple",
-        concurrency_limit=8,
+        concurrency_limit=limit,
         concurrency_id=f"{view}-{handler.__name__}",
     )
 
@@ -66,11 +76,39 @@ def admitted(
     return identity
 
 
-def chosen(event: gr.EventData, name: str, default: str = "") -> str:
+def sent(event: gr.EventData, name: str, default: str = "") -> str:
     """Return a text that the browser sent, ``default`` where it sent none."""
-    sent = event._data
-    value = sent.get(name) if isinstance(sent, dict) else None
-    return value[:_LONGEST] if isinstance(value, str) else default
+    values = event._data
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, str) else default
+
+
+def chosen(event: gr.EventData, name: str, default: str = "") -> str:
+    """Return a short text that the browser sent."""
+    return sent(event, name, default)[:_LONGEST]
+
+
+class View:
+    """The handlers of one language's view; it holds nothing of those who use it.
+
+    ``name`` is that of its template, ``scope`` what its readers must be allowed to do.
+    """
+
+    def __init__(
+        self, service: Service, texts: Texts, name: str, scope: Scope, **values: object
+    ) -> None:
+        self._service = service
+        self._texts = texts
+        self._scope: Scope = scope
+        self.parts = parts(name, texts, **values)
+
+    def failed(self, event: gr.EventData, request: gr.Request) -> str:
+        """Return a refusal of the server's API in the reader's language."""
+        try:
+            admitted(self._service, request, self._scope, counted=False)
+        except AssistantError as error:
+            tell(error, self._texts)
+        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
 
 
 def number(event: gr.EventData, name: str, default: int) -> int:

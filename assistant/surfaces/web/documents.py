@@ -21,10 +21,9 @@ from assistant.surfaces.http.editing import Editor
 from assistant.surfaces.http.limits import FILES_A_REQUEST
 from assistant.surfaces.http.records import Job, QuarantinedFile
 from assistant.surfaces.http.service import Service
-from assistant.surfaces.web.desk import admitted, chosen, desk, number, on, parts, region
+from assistant.surfaces.web.desk import View, admitted, chosen, desk, number, on, region
 from assistant.surfaces.web.documents_table import Row, file_name, select, wanted
 from assistant.surfaces.web.frame import tell, view
-from assistant.surfaces.web.plain import plain
 from assistant.surfaces.web.wording import Texts
 from assistant.types import EVERYONE_GROUP, Document
 
@@ -74,13 +73,11 @@ def build(service: Service, texts: Texts) -> gr.Blocks:
     return blocks
 
 
-class Documents:
-    """The handlers of one language's view; it holds nothing of those who use it."""
+class Documents(View):
+    """The handlers of one language's view."""
 
     def __init__(self, service: Service, texts: Texts) -> None:
-        self._service = service
-        self._texts = texts
-        self.parts = parts("documents", texts)
+        super().__init__(service, texts, "documents", "documents")
 
     def head(self) -> str:
         """Return what never changes: the heading, the dialogs, the script's words."""
@@ -158,14 +155,6 @@ class Documents:
             return self._jobs(admitted(self._service, request, "documents", counted=False))
         except AssistantError as error:
             tell(error, self._texts)
-
-    def failed(self, event: gr.EventData, request: gr.Request) -> str:
-        """Return a refusal of the server's API in the reader's language."""
-        try:
-            admitted(self._service, request, "documents", counted=False)
-        except AssistantError as error:
-            tell(error, self._texts)
-        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
 
     def _jobs(self, identity: Identity) -> str:
         mine = [job for job in self._service.jobs.list(identity) if job.by == identity.user.id]

@@ -15,9 +15,8 @@ from assistant.errors import AssistantError, ConfigurationError
 from assistant.surfaces.http.evaluation import FOLDER, Evaluation, latest_evaluation
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.charts import Bars
-from assistant.surfaces.web.desk import admitted, chosen, desk, number, on, parts, region
+from assistant.surfaces.web.desk import View, admitted, chosen, desk, number, on, region
 from assistant.surfaces.web.frame import tell, view
-from assistant.surfaces.web.plain import plain
 from assistant.surfaces.web.wording import Texts
 from assistant.types import Reviewable, Topic, UsageReport
 
@@ -44,13 +43,11 @@ def build(service: Service, texts: Texts) -> gr.Blocks:
     return blocks
 
 
-class Quality:
-    """The handlers of one language's view; it holds nothing of those who use it."""
+class Quality(View):
+    """The handlers of one language's view."""
 
     def __init__(self, service: Service, texts: Texts) -> None:
-        self._service = service
-        self._texts = texts
-        self.parts = parts("quality", texts)
+        super().__init__(service, texts, "quality", "admin")
 
     def show(self, event: gr.EventData, request: gr.Request) -> Any:
         """Return the use in a period, and the answers worth a second look."""
@@ -81,14 +78,6 @@ class Quality:
             tell(error, self._texts)
         folder = self._service.settings.data_dir / FOLDER
         return str(self.parts.evaluation(found, problem, str(folder)))
-
-    def failed(self, event: gr.EventData, request: gr.Request) -> str:
-        """Return a refusal of the server's API in the reader's language."""
-        try:
-            admitted(self._service, request, "admin", counted=False)
-        except AssistantError as error:
-            tell(error, self._texts)
-        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
 
     def _charts(self, report: UsageReport) -> dict[str, Bars]:
         t = self._texts
