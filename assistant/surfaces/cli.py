@@ -7,23 +7,27 @@ be used · 6 a model or engine failed · 7 busy · 8 not found · 9 the answers 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant import errors
 from assistant.surfaces import engine, users
 from assistant.surfaces import eval as evaluation
+from assistant.surfaces.terminal import (
+    next_question,
+    print_json,
+    print_table,
+    progress_bar,
+    show_answer,
+)
 
 if TYPE_CHECKING:
-    from assistant import Answer, Assistant, Client, Principal
+    from assistant import Assistant, Client, Principal
 
 EXIT_UNEXPECTED, EXIT_USAGE, EXIT_REFUSED, EXIT_QUARANTINED = 1, 2, 3, 4
 _EXIT_CODES: tuple[tuple[type[errors.AssistantError], int], ...] = (
@@ -87,7 +91,7 @@ def ask(
         for each in questions:
             if len(questions) > 1 and not as_json:
                 typer.secho(f"\n{each}", bold=True)
-            answers.append(_answer(assistant, each, conversation, principal, as_json))
+            answers.append(show_answer(assistant, each, conversation, principal, as_json))
     if any(answer.refused for answer in answers):
         raise typer.Exit(EXIT_REFUSED)
 
@@ -104,9 +108,9 @@ def chat(group: Groups = None, user: User = "anonymous") -> None:
             err=True,
         )
         conversation = None
-        while question := _prompt():
+        while question := next_question():
             try:
-                conversation = _answer(
+                conversation = show_answer(
                     assistant, question, conversation, principal, as_json=False
                 ).conversation_id
             except (errors.QuestionError, errors.EngineError) as error:
@@ -125,7 +129,7 @@ def search(
     with _assistant() as assistant:
         hits = assistant.search(query, k=k, principal=_principal("anonymous", group))
     if as_json:
-        _print_json([asdict(hit) for hit in hits])
+        print_json([asdict(hit) for hit in hits])
         return
     for rank, hit in enumerate(hits, 1):
         path = " > ".join(dict.fromkeys((hit.document.title, *hit.chunk.heading)))
@@ -154,7 +158,7 @@ def ingest(
     with _assistant() as assistant, progress_bar(quiet=as_json) as tell:
         report = assistant.ingest(*sources, groups=group, progress=tell)
     if as_json:
-        _print_json(asdict(report))
+        print_json(asdict(report))
     else:
         counts = [
             f"{len(getattr(report, name))} {name}"
@@ -182,15 +186,15 @@ def documents(
         if quarantined:
             bad = assistant.quarantined()
             if as_json:
-                _print_json([asdict(entry) for entry in bad])
+                print_json([asdict(entry) for entry in bad])
             else:
-                _print_table(("source", "reason"), [(b.source, b.reason) for b in bad])
+                print_table(("source", "reason"), [(b.source, b.reason) for b in bad])
             return
         listed = assistant.documents(_principal("anonymous", group))
     if as_json:
-        _print_json([asdict(document) for document in listed])
+        print_json([asdict(document) for document in listed])
         return
-    _print_table(
+    print_table(
         ("id", "title", "language", "groups", "version", "passages", "source"),
         [
             (
@@ -242,10 +246,10 @@ def conversations(
         if conversation_id is None:
             listed = assistant.conversations(principal)
             if as_json:
-                _print_json([asdict(c) for c in listed])
+                print_json([asdict(c) for c in listed])
             else:
                 rows = [(c.id, f"{c.updated_at:%Y-%m-%d %H:%M}", c.title) for c in listed]
-                _print_table(("id", "updated", "title"), rows)
+                print_table(("id", "updated", "title"), rows)
         elif delete:
             assistant.delete_conversation(conversation_id, principal)
             typer.echo(f"deleted {conversation_id}")
@@ -284,7 +288,7 @@ def doctor(as_json: AsJson = False) -> None:
 
     checks = examine()
     if as_json:
-        _print_json([asdict(check) for check in checks])
+        print_json([asdict(check) for check in checks])
     for check in () if as_json else checks:
         sign, colour = ("ok", "green") if check.ok else ("!!", "red")
         typer.secho(f"{sign} ", fg=colour, nl=False)
@@ -335,77 +339,6 @@ def _principal(user: str, groups: list[str] | None) -> Principal:
     from assistant import Principal
 
     return Principal(user, groups or ())
-
-
-def _answer(
-    assistant: Assistant | Client,
-    question: str,
-    conversation: str | None,
-    principal: Principal,
-    as_json: bool,
-) -> Answer:
-    """Print an answer as it comes, then its sources; return it."""
-    from assistant.export import place
-
-    for event in assistant.stream(question, conversation_id=conversation, principal=principal):
-        if event.kind == "token" and not as_json:
-            typer.echo(event.text, nl=False)
-    answer = event.answer
-    assert answer is not None
-    if as_json:
-        _print_json(asdict(answer))
-        return answer
-    typer.echo()
-    for citation in answer.citations:
-        typer.secho(f"  [{citation.marker}] {place(citation)}", fg="bright_black")
-    return answer
-
-
-def _prompt() -> str:
-    try:
-        return input("> ").strip()
-    except EOFError:
-        return ""
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
-
-
-def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-@contextmanager
-def progress_bar(quiet: bool = False) -> Iterator[Any]:
-    """Yield a progress callback that draws a bar on stderr, when there is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-        transient=True,
-    )
-    tasks: dict[str, Any] = {}
-
-    def tell(step: Any) -> None:
-        if step.stage not in tasks:
-            tasks[step.stage] = bar.add_task(step.stage, total=step.total)
-        bar.update(tasks[step.stage], completed=step.done, total=step.total)
-
-    with bar:
-        yield tell
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from assistant.errors import ConfigurationError
+from assistant.surfaces.terminal import progress_bar
 
 if TYPE_CHECKING:
     from assistant import Settings
@@ -70,7 +71,6 @@ def run(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Questions asked at once.")] = 1,
 ) -> None:
     """Ask the cases and score the answers; a run that was stopped goes on where it stopped."""
-    from assistant.surfaces.cli import progress_bar
     from evals.case import load_cases
     from evals.report import scoreboard_markdown
     from evals.run import run, sample
@@ -96,7 +96,6 @@ def public(
     out: Annotated[Path | None, typer.Option("--out", help="A JSON file with all answers.")] = None,
 ) -> None:
     """Measure search, answers and refusals on a public set, by its own measures and ours."""
-    from assistant.surfaces.cli import progress_bar
     from evals.public_run import public_markdown, run_public
 
     with progress_bar() as tell:
@@ -157,7 +156,6 @@ def judge(
 ) -> None:
     """Let a language model grade a run's answers, and show whether it agrees with the facts."""
     from assistant.engines.base import load_engine
-    from assistant.surfaces.cli import progress_bar
     from evals.judge import judge, write_judgement
 
     done, settings = _run(folder), _settings(engine, values)
