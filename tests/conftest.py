@@ -10,6 +10,9 @@ import pytest
 
 from assistant import Assistant, Settings
 
+# Fixtures that several files of tests share.
+pytest_plugins = ("account_fixtures", "house", "http_desk", "served_client", "web_service")
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

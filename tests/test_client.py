@@ -1,9 +1,6 @@
-"""`Client` against `Assistant`: the same calls, the same values, the same errors."""
-
 from __future__ import annotations
 
 import inspect
-import socket
 import subprocess
 import sys
 import threading
@@ -14,62 +11,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from loopback import LOCAL_TOKEN, PacedEngine, Served, serving_here
+from loopback import PacedEngine, Served, serving_here
+from served_client import AT_HOME, BUDGET, LEAVE, LIN, WU
 
 from assistant import Answer, Assistant, Client, Message, Principal, Settings
-from assistant.accounts.records import Identity
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.engines.failover import Engines
 from assistant.errors import (
     AssistantError,
-    ConfigurationError,
     EngineBusyError,
     EngineError,
     ForbiddenError,
     NotFoundError,
     QuestionError,
-    RateLimitedError,
-    ServerError,
     SourceError,
     UnauthenticatedError,
 )
-from assistant.ingest.sources import found_in
-from assistant.surfaces import sending
-from assistant.surfaces.connection import parse_events
-from assistant.surfaces.finding import find_files
 from assistant.types import IngestReport, Progress
 
 pytestmark = pytest.mark.enable_socket
-
-LIN = Principal("lin", ["人事部", "hr north"])
-WU = Principal("wu", ["finance"])
-LEAVE = "员工每年的年假有几天？"
-BUDGET = "2026年大模型专项预算是多少？"
-# What concerns the server's own process alone.
-AT_HOME = {"announce", "citation", "forget", "groups", "reviewable", "usage", "use_engine"}
-
-
-@pytest.fixture
-def served(assistant: Assistant) -> Iterator[Served]:
-    with serving_here(assistant) as running:
-        yield running
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[Client]:
-    """A program with every right, for everybody's documents in these tests."""
-    key = served.key("ask", "documents", "admin", "delegate", groups=["finance", "人事部"])
-    with Client(served.url, key) as opened:
-        yield opened
-
-
-@pytest.fixture
-def filled(client: Client, served: Served, papers: Path) -> Client:
-    served.service.assistant.ingest(papers)
-    return client
-
 
 # -- the same contract --------------------------------------------------------------------------
 
@@ -247,135 +208,6 @@ def test_a_full_queue_tells_the_place(settings: Settings, papers: Path) -> None:
         assert caught.value.position == 9
 
 
-# -- documents on their way ---------------------------------------------------------------------
-
-
-def test_files_are_found_as_the_pipeline_finds_them(tmp_path: Path) -> None:
-    for name in ("b.md", "a/x.md", "a/.hidden.md", ".git/c.md", "~$lock.docx", "a/报告　终稿.md"):
-        (tmp_path / "f" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "f" / name).write_text("text")
-    (tmp_path / "f" / "manifest.yaml").write_text("files: {}\n")
-    files, bad = find_files([tmp_path / "f"], None)
-    assert [f.source for f in files] == [f.source for f in found_in(tmp_path / "f", [])]
-    assert [f.name for f in files] == ["b.md", "a - x.md", "a - 报告　终稿.md"]
-    assert bad == []
-
-
-def test_files_of_one_name_are_not_mixed_up(client: Client, tmp_path: Path) -> None:
-    folder = tmp_path / "papers"
-    for year, days in (("2024", "十"), ("2025", "十五")):
-        (folder / year / "制度").mkdir(parents=True)
-        (folder / year / "制度" / "休假.md").write_text(f"# 休假\n\n年假{days}天。\n", "utf-8")
-    report = client.ingest(folder / "2024", folder / "2025")
-    assert report.added == (str(folder / "2024" / "制度" / "休假.md"),)
-    assert "same name" in report.quarantined[0].reason
-    report = client.ingest(folder)
-    assert len(report.added) == 2
-    assert [d.source for d in client.documents()] == [
-        "2024 - 制度 - 休假.md",
-        "2025 - 制度 - 休假.md",
-        "制度 - 休假.md",
-    ]
-    assert len(client.ingest(folder).unchanged) == 2
-
-
-def test_a_manifest_is_heeded(client: Client, tmp_path: Path) -> None:
-    folder = tmp_path / "papers"
-    folder.mkdir()
-    (folder / "plan.md").write_text("# 计划\n\n二零二六年上线。\n", "utf-8")
-    (folder / "menu.md").write_text("# 菜单\n\n周五吃面。\n", "utf-8")
-    manifest = "files:\n  plan.md:\n    title: 绝密计划\n    groups: [finance]\n"
-    (folder / "manifest.yaml").write_text(manifest, "utf-8")
-    assert len(client.ingest(folder).added) == 2
-    assert [document.title for document in client.documents(LIN)] == ["菜单"]
-    assert {document.title for document in client.documents(WU)} == {"菜单", "绝密计划"}
-    assert len(client.ingest(folder).unchanged) == 2
-    report = client.ingest(folder / "plan.md", groups=["人事部"])
-    assert "nobody could read it" in report.quarantined[0].reason
-
-
-def test_the_readers_of_a_known_document_change_with_the_groups_given(
-    client: Client, papers: Path
-) -> None:
-    def readers() -> tuple[str, ...]:
-        return next(d.groups for d in client.documents() if d.title == "休假制度")
-
-    source = papers / "leave.md"
-    client.ingest(source)
-    assert readers() == ("everyone",)
-    assert client.ingest(source, groups=["finance"]).updated == (str(source),)
-    assert readers() == ("finance",)
-    assert client.ingest(source).unchanged == (str(source),)
-    assert client.ingest(source, groups=["finance"]).unchanged == (str(source),)
-    assert client.ingest(source, groups=["finance", "人事部"]).updated == (str(source),)
-    assert set(readers()) == {"finance", "人事部"}
-    assert client.ingest(source, groups=["everyone"]).updated == (str(source),)
-    assert readers() == ("everyone",)
-
-
-def test_more_files_than_one_request_takes(client: Client, tmp_path: Path) -> None:
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(45):
-        (folder / f"{number:02}.md").write_text(f"# Paper {number}\n\nIt is number {number}.\n")
-    (folder / "07.md").write_bytes(b"")
-    steps: list[Progress] = []
-    report = client.ingest(folder, progress=steps.append)
-    assert len(report.added) == 44
-    assert report.chunks == 44
-    assert [Path(bad.source).name for bad in report.quarantined] == ["07.md"]
-    assert [s.done for s in steps if s.stage == "send"] == [0, 20, 40]
-    assert {"read", "embed"} <= {step.stage for step in steps}
-    client.ingest(folder)
-    assert [bad.source for bad in client.quarantined()] == ["07.md"]  # and not twice
-
-
-def test_files_that_the_server_refuses_whole(settings: Settings, tmp_path: Path) -> None:
-    small = settings.model_copy(update={"max_file_mb": 1})
-    (tmp_path / "big.txt").write_bytes(b"x" * 1_500_000)
-    (tmp_path / "bigger.txt").write_bytes(b"x" * 2_500_000)
-    (tmp_path / "fine.txt").write_text("All is well here.")
-    with Assistant(small) as assistant, serving_here(assistant) as served:
-        client = Client(served.url, served.key("ask", "documents"))
-        files = [tmp_path / name for name in ("big.txt", "bigger.txt", "fine.txt")]
-        report = client.ingest(*files)
-        assert report.added == (str(tmp_path / "fine.txt"),)
-        assert all("larger than 1 MB" in bad.reason for bad in report.quarantined)
-        alone = client.ingest(*files[:2])
-        client.close()
-    assert len(alone.quarantined) == 2
-
-
-def test_what_is_not_uploaded_is_not_replaced(filled: Client, papers: Path) -> None:
-    report = filled.ingest(papers / "leave.md")
-    assert "from a folder of the server" in report.quarantined[0].reason
-
-
-def test_a_limit_is_waited_for(
-    settings: Settings, papers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    served: list[Served] = []
-
-    def wait(seconds: float) -> None:
-        """Let a minute go by."""
-        waits.append(seconds)
-        served[0].service.limits._counter.storage.reset()
-
-    monkeypatch.setattr(sending, "_sleep", wait)
-    few = settings.model_copy(update={"requests_per_minute": 4})
-    with Assistant(few) as assistant, serving_here(assistant) as running:
-        served.append(running)
-        key = running.key("ask", "documents", groups=["finance"])
-        with Client(running.url, key) as client:
-            assert len(client.ingest(papers).added) == 3
-            assert waits
-            with pytest.raises(RateLimitedError) as caught:
-                for _ in range(10):
-                    client.documents()
-    assert caught.value.retry_after > 0
-
-
 # -- who asks -----------------------------------------------------------------------------------
 
 
@@ -475,150 +307,6 @@ def test_a_closed_client_opens_again(filled: Client) -> None:
     filled.close()
 
 
-@pytest.mark.parametrize("size", [1, 3, 1000])
-def test_events_are_parsed_whatever_the_pieces(size: int) -> None:
-    raw = (
-        ': ping\n\nevent: a\r\ndata: {"t":"一\u2028二\x85\x0c"}\r\n\r\ndata: x\ndata: y\n\ndata: z'
-    )
-    data = raw.encode()
-    pieces = [data[i : i + size] for i in range(0, len(data), size)]
-    assert list(parse_events(pieces)) == [
-        ("a", '{"t":"一\u2028二\x85\x0c"}'.encode()),
-        ("message", b"x\ny"),
-    ]
-
-
-# -- what can go wrong on the way ---------------------------------------------------------------
-
-
-def read_request(peer: socket.socket) -> None:
-    """Read a request to its end: hanging up before it would reset the connection."""
-    with peer.makefile("rb") as stream:
-        length = 0
-        while line := stream.readline().strip().lower():
-            if line.startswith(b"content-length:"):
-                length = int(line.partition(b":")[2])
-        stream.read(length)
-
-
-@contextmanager
-def saying(response: bytes, *, wait: bool = False) -> Iterator[str]:
-    """Serve the same bytes to whoever comes, then hang up."""
-    done = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-
-        def serve() -> None:
-            while not done.is_set():
-                try:
-                    peer, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with peer:
-                    read_request(peer)
-                    peer.sendall(response)
-                    if wait:
-                        done.wait(10)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            done.set()
-            thread.join()
-
-
-def http(status: str, kind: str, body: str, *headers: str, length: int | None = None) -> bytes:
-    size = len(body.encode()) if length is None else length
-    # It hangs up after each answer, and says so: else the next call may come too late.
-    own = ("Connection: close", f"Content-Type: {kind}", f"Content-Length: {size}")
-    lines = (f"HTTP/1.1 {status}", *own, *headers)
-    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
-
-
-EVENT = 'event: token\ndata: {"kind":"token","text":"员工每年"}\n\n'
-PROBLEM = "application/problem+json"
-
-
-@pytest.mark.parametrize(
-    ("response", "said"),
-    [
-        (http("502 Bad Gateway", "text/html", "<h1>nginx</h1>"), "502 Bad Gateway.*proxy"),
-        (http("302 Found", "text/html", "", "Location: https://sso.example/"), "sso.example"),
-        (http("200 OK", "text/html", "<h1>Sign in</h1>"), "no assistant"),
-        (http("200 OK", "application/json", '{"a": 1}'), "no assistant"),
-        (http("500 Error", PROBLEM, "<html>"), "no assistant"),
-        (http("500 Error", PROBLEM, "[]"), "no assistant"),
-        (http("500 Error", PROBLEM, '{"detail": "A disk died."}'), "A disk died"),
-        (http("200 OK", "text/event-stream", EVENT), "no assistant|middle of the answer"),
-        (http("200 OK", "text/event-stream", EVENT, length=9999), "no assistant|broke off"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "broke off"),
-        (b"", "broke off"),
-    ],
-)
-def test_what_answers_is_no_assistant(response: bytes, said: str) -> None:
-    with saying(response) as url, Client(url) as client:
-        for call in (client.health, lambda: client.ask(LEAVE)):
-            with pytest.raises(ServerError, match=said) as caught:
-                call()
-            assert url in str(caught.value) or "died" in said or "middle" in said
-
-
-def test_half_an_answer_is_none() -> None:
-    with saying(http("200 OK", "text/event-stream", EVENT)) as url, Client(url) as client:
-        events = client.stream(LEAVE)
-        assert next(events).text == "员工每年"
-        with pytest.raises(ServerError, match="middle of the answer"):
-            next(events)
-        with pytest.raises(ServerError, match="middle of the answer"):
-            client.ask(LEAVE)
-
-
-def test_nobody_is_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with Client(url) as client, pytest.raises(ServerError, match="assistant serve"):
-        client.ask(LEAVE)
-
-
-def test_nobody_says_a_word() -> None:
-    with (
-        saying(b"", wait=True) as url,
-        Client(url, timeout=0.3) as client,
-        pytest.raises(ServerError, match=r"0\.3 s.*timeout"),
-    ):
-        client.health()
-
-
-def test_a_certificate_that_is_none(served: Served) -> None:
-    with (
-        Client(served.url.replace("http://", "https://")) as client,
-        pytest.raises(ServerError, match="SSL_CERT_FILE"),
-    ):
-        client.health()
-
-
-@pytest.mark.parametrize("url", ["", "localhost:7860", "ftp://x", "http://", "http://[::1", "x y"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="no address"):
-        Client(url)
-
-
-@pytest.mark.parametrize("key", ["sa_ü", "sa_1 2", "sa_1\nX-Evil: 1"])
-def test_a_key_that_is_none(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="API key"):
-        Client(api_key=key)
-
-
-def test_this_machine_is_not_asked_through_a_proxy(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with Client(served.url) as client:
-        assert client.documents() == []
-
-
 # -- a light environment ------------------------------------------------------------------------
 
 
@@ -631,101 +319,3 @@ def test_a_program_that_only_asks_loads_little() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
-
-
-# -- files in their place -----------------------------------------------------------------------
-
-
-def test_the_machine_itself_takes_files_in_where_they_are(
-    served: Served, papers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(papers.parent)
-    steps: list[Progress] = []
-    with Client(served.url, LOCAL_TOKEN) as client:
-        report = client.ingest("papers", progress=steps.append)
-        assert report.added == ("papers/budget.md", "papers/leave.md", "papers/pumps.md")
-        assert steps[-1] == Progress("done", 3, 3)
-        (papers / "pumps.md").unlink()
-        (papers / "twin.md").write_bytes((papers / "leave.md").read_bytes())
-        again = client.ingest("papers")
-        assert again.removed == ("papers/pumps.md",)
-        assert again.duplicates[0].source == "papers/twin.md"
-        with pytest.raises(SourceError, match="nowhere does not exist"):
-            client.ingest("nowhere")
-        # Who holds the directory may take away what only others may read.
-        secret = next(d.id for d in client.documents(WU) if d.title == "预算")
-        client.remove(secret)
-        assert all(d.title != "预算" for d in client.documents(WU))
-
-
-def test_nobody_else_names_files_of_the_server(client: Client, served: Served) -> None:
-    for key in ("", served.key("documents", "admin", name="other")):
-        door = Client(served.url, key)._connection
-        with pytest.raises(ForbiddenError, match="command line"):
-            list(door.events("POST", "/v1/ingest", json={"sources": ["/etc/passwd"]}))
-        door.close()
-    local = Client(served.url, LOCAL_TOKEN)._connection
-    with pytest.raises(ForbiddenError):
-        list(local.events("POST", "/v1/ingest", principal=WU, json={"sources": ["/etc"]}))
-    local.close()
-
-
-def test_who_takes_a_deleted_users_name_finds_nothing_of_theirs(served: Served) -> None:
-    served.service.accounts.create_user("lin")
-    with Client(served.url, LOCAL_TOKEN) as client:
-        client.ask(LEAVE, principal=LIN)
-        assert len(client.conversations(LIN)) == 1
-        accounts, jobs = served.service.accounts, served.service.jobs
-        job = jobs.take_in("upload", "lin", [])
-        before = Identity(accounts.user("lin"), frozenset({"ask", "documents"}), "session")
-        assert jobs.list(before) == [jobs.get(job.id, before)]
-        with httpx.Client(base_url=served.url) as http:
-            headers = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
-            assert http.delete("/v1/users/lin", headers=headers).status_code == 204
-            assert http.post("/v1/users", json={"id": "lin"}, headers=headers).status_code == 201
-        assert client.conversations(LIN) == []
-        after = Identity(accounts.user("lin"), before.scopes, "session")
-        assert jobs.list(after) == []
-
-
-@pytest.mark.parametrize("name", [".", ".."])
-def test_a_user_whose_address_would_lead_elsewhere_is_not_made(served: Served, name: str) -> None:
-    with pytest.raises(QuestionError, match=r"not `\.` or"):
-        served.service.accounts.create_user(name)
-
-
-@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", 5])
-def test_a_time_beyond_all_clocks_is_refused_and_breaks_no_list(
-    served: Served, moment: object
-) -> None:
-    headers = {"Authorization": f"Bearer {served.key('ask', 'admin')}"}
-    with httpx.Client(base_url=served.url, headers=headers) as http:
-        made = http.post("/v1/keys", json={"name": "k", "expires_at": moment})
-        assert made.status_code in (403, 422)
-        assert http.get("/v1/audit", params={"before": str(moment)}).status_code == 422
-        assert http.get("/v1/keys").status_code == 200
-
-
-@pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/source/nope/1", 404),
-        ("/source/nope/one", 404),
-        ("/passage/nope", 404),
-        ("/nope", 404),
-        ("/evaluation", 403),
-    ],
-)
-def test_a_person_is_told_by_a_page_and_a_program_by_a_problem(
-    served: Served, path: str, status: int, language: str
-) -> None:
-    served.service.accounts.create_user("wu")
-    key = served.service.accounts.create_key("wu", "browser", ["ask"])[1]
-    with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {key}"}) as http:
-        page = http.get(path, headers={"Accept": "text/html", "Accept-Language": language})
-        assert (page.status_code, page.headers["content-type"][:9]) == (status, "text/html")
-        assert ("返回首页" if language == "zh" else "Back to the start") in page.text
-        assert "urn:" not in page.text and "/v1" not in page.text
-        problem = http.get(path)
-        assert problem.headers["content-type"] == PROBLEM
