@@ -1,0 +1,1 @@
+"""From questions to a written, cited plan: interview, readiness, use cases, estimates, brief."""
