@@ -19,7 +19,11 @@ from assistant.text import addresses_model, sentences
 from assistant.types import Hit
 
 HITS = 60
+# An option speaks against the best one when its sentences weigh at least this share of its.
+CONTRADICTS = 0.5
 _LONGEST_QUOTE = 240
+
+_PUNCTUATION = str.maketrans(":;()", "：；（）")
 
 Search = Callable[[str, int], Sequence[Hit]]
 
@@ -143,6 +147,7 @@ def _choice(asked: Field, find: Find, found: Sequence[_Found]) -> list[Reading]:
     signs = _signs(asked, find, found)
     weights = {option: sum(each.score for each in found) for option, found in signs.items()}
     order = sorted(weights, key=lambda option: -weights[option])
+    order = [option for option in order if weights[option] >= CONTRADICTS * weights[order[0]]]
     return [Reading(option, (signs[option][0].source(),)) for option in order]
 
 
@@ -183,7 +188,8 @@ def _readings(matched: Sequence[tuple[Value, _Found]]) -> list[Reading]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).replace(":", "：").replace(";", "；")
+    """Return text as the patterns read it: plain figures, Chinese colons and brackets."""
+    return unicodedata.normalize("NFKC", text).translate(_PUNCTUATION)
 
 
 _BY_KIND: dict[str, Callable[[Field, Find, Sequence[_Found]], list[Reading]]] = {
