@@ -24,7 +24,16 @@ _STYLES: dict[str, tuple[str, float, str, bool, float, float]] = {
     "Title": ("Normal", 20, _INK, True, 0, 4),
     "Subtitle": ("Normal", 10, _FAINT, False, 0, 12),
     "Heading 1": ("Normal", 13, _INK, True, 22, 2),
+    "Heading 2": ("Normal", 11.5, _INK, True, 14, 3),
     "List Bullet": ("Normal", 10.5, _INK, False, 0, 3),
+    "List Number": ("Normal", 10.5, _INK, False, 0, 3),
+    "Caption": ("Normal", 9.5, _FAINT, True, 6, 4),
+    "Lead": ("Normal", 11.5, _INK, True, 0, 8),
+    "Finding": ("Normal", 10.5, _INK, False, 6, 10),
+    "Note": ("Normal", 9, _FAINT, False, 0, 8),
+    "Chart": ("Normal", 10.5, _INK, False, 10, 0),
+    "Cell": ("Normal", 9, _INK, False, 2, 2),
+    "Cell Head": ("Cell", 9, _INK, True, 2, 2),
     "Footer": ("Normal", 9, _FAINT, False, 0, 0),
     "Meta": ("Normal", 9, _FAINT, False, 0, 8),
     "Question": ("Normal", 10.5, _FAINT, False, 0, 6),
@@ -32,16 +41,20 @@ _STYLES: dict[str, tuple[str, float, str, bool, float, float]] = {
     "Source": ("Normal", 9, _INK, False, 2, 2),
     "Quotation": ("Normal", 9, _FAINT, False, 0, 6),
 }
-_WITH_NEXT = ("Title", "Heading 1", "Meta", "Sources", "Source")
+_WITH_NEXT = ("Title", "Heading 1", "Heading 2", "Meta", "Sources", "Source", "Chart")
+_DENSE = ("Cell", "Cell Head", "Chart")
+_RULE, _PALE = "D5DCE5", "F1F5FB"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def blank_document(title: str, moment: datetime, language: Language) -> Document:
     """Return an empty A4 document in the product's dress, with page numbers.
 
-    Beside Word's own ``Title``, ``Subtitle``, ``Heading 1`` and ``List Bullet`` it has the
-    paragraph styles ``Meta``, ``Question``, ``Sources``, ``Source`` and ``Quotation`` and the
-    character style ``Mark``.
+    Beside Word's own ``Title``, ``Subtitle``, ``Heading 1`` and ``2``, ``List Bullet``, ``List
+    Number`` and ``Caption`` it has the paragraph styles ``Meta``, ``Question``, ``Sources``,
+    ``Source`` and ``Quotation`` of a conversation, ``Lead``, ``Finding``, ``Note``, ``Chart``,
+    ``Cell`` and ``Cell Head`` of a brief, the character style ``Mark`` and the table style
+    ``Ruled``.
     """
     from docx import Document as new_document
     from docx.shared import Cm
@@ -83,17 +96,21 @@ def _set_styles(document: Document, language: Language) -> None:
             lang.set(_tag("w:val"), "en-GB")
             lang.set(_tag("w:eastAsia"), "zh-CN")
     for name in _STYLES:
-        _set_style(document, name, 1.45 if language == "zh" else 1.25)
+        usual = 1.45 if language == "zh" else 1.25
+        _set_style(document, name, 1.1 if name in _DENSE else usual)
     styles: Any = document.styles
     styles["Source"].paragraph_format.left_indent = Cm(0.9)
     styles["Source"].paragraph_format.first_line_indent = Cm(-0.9)
     styles["Source"].paragraph_format.tab_stops.add_tab_stop(Cm(0.9))
     styles["Quotation"].paragraph_format.left_indent = Cm(0.9)
+    styles["Finding"].paragraph_format.left_indent = Cm(0.4)
+    _add_line(styles["Finding"], "left", _ACCENT, space=8)
     _add_line(styles["Quotation"], "left", "C9D2DE", space=8)
     _add_line(styles["Subtitle"], "bottom", "C9D2DE", space=8)
     mark = styles.add_style("Mark", WD_STYLE_TYPE.CHARACTER)
     mark.font.color.rgb = RGBColor.from_string(_ACCENT)
     mark.font.superscript = True
+    _add_ruled_tables(styles)
 
 
 def _set_style(document: Document, name: str, line_spacing: float) -> None:
@@ -118,6 +135,33 @@ def _set_style(document: Document, name: str, line_spacing: float) -> None:
     layout.line_spacing = line_spacing
     layout.keep_with_next = name in _WITH_NEXT
     layout.widow_control = True
+
+
+def _add_ruled_tables(styles: Any) -> None:
+    """Add the table style: a line under each row, the head on a pale ground."""
+    from docx.enum.style import WD_STYLE_TYPE
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    style = styles.add_style("Ruled", WD_STYLE_TYPE.TABLE)
+    lines = "".join(
+        f'<w:{side} w:val="single" w:sz="4" w:space="0" w:color="{_RULE}"/>'
+        for side in ("bottom", "insideH")
+    )
+    margins = "".join(f'<w:{side} w:w="85" w:type="dxa"/>' for side in ("left", "right"))
+    style.element.append(
+        parse_xml(
+            f"<w:tblPr {nsdecls('w')}><w:tblBorders>{lines}</w:tblBorders>"
+            f"<w:tblCellMar>{margins}</w:tblCellMar></w:tblPr>"
+        )
+    )
+    style.element.append(
+        parse_xml(
+            f'<w:tblStylePr {nsdecls("w")} w:type="firstRow"><w:tcPr><w:tcBorders>'
+            f'<w:bottom w:val="single" w:sz="8" w:space="0" w:color="{_FAINT}"/></w:tcBorders>'
+            f'<w:shd w:val="clear" w:color="auto" w:fill="{_PALE}"/></w:tcPr></w:tblStylePr>'
+        )
+    )
 
 
 def _set_fonts(properties: Any) -> None:

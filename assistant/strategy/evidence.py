@@ -115,7 +115,7 @@ def _numbers(asked: Field, find: Find, found: Sequence[_Found]) -> list[Reading]
         matched = [
             (value, each)
             for each in found
-            for match in re.finditer(pattern, _folded(each.text), re.IGNORECASE)
+            for match in re.finditer(pattern, folded(each.text), re.IGNORECASE)
             if (value := _number(match["n"])) is not None and asked.low <= value <= asked.high
         ]
         if matched:
@@ -131,7 +131,7 @@ def _gpus(asked: Field, find: Find, found: Sequence[_Found]) -> list[Reading]:
     for pattern in find.patterns:
         matched = []
         for each in found:
-            names = [match["n"] for match in re.finditer(pattern, _folded(each.text))]
+            names = [match["n"] for match in re.finditer(pattern, folded(each.text))]
             try:
                 if names:
                     matched.append((parse(asked, "，".join(names)), each))
@@ -187,7 +187,7 @@ def _readings(matched: Sequence[tuple[Value, _Found]]) -> list[Reading]:
     ]
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Return text as the patterns read it: plain figures, Chinese colons and brackets."""
     return unicodedata.normalize("NFKC", text).translate(_PUNCTUATION)
 

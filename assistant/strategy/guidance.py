@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from pydantic import BaseModel, ConfigDict
 
 from assistant.settings import data_folder
 from assistant.strategy.types import Source, Words
@@ -23,10 +24,25 @@ _HEADING = re.compile(r"^#{2,6} +(.+)$", re.MULTILINE)
 _MARKS = re.compile(r"\*\*|`|^\s*[-*] +", re.MULTILINE)
 
 
-class _Section(NamedTuple):
+class _Text(NamedTuple):
     title: str
     heading: str
     text: str
+
+
+class Section(BaseModel):
+    """A section of the guidance, as data files name it; see `guidance`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chapter: int
+    heading: str
+    zh: str = ""
+    en: str = ""
+
+    def source(self) -> Source:
+        """Return it as a source."""
+        return guidance(self.chapter, self.heading, self.zh, self.en)
 
 
 def guidance(chapter: int, heading: str, zh: str = "", en: str = "") -> Source:
@@ -62,14 +78,14 @@ def is_guidance(document: Document) -> bool:
     )
 
 
-def _quote(section: _Section, words: str) -> str:
+def _quote(section: _Text, words: str) -> str:
     if words and words not in section.text:
         raise LookupError(f"The section {section.heading!r} does not hold {words!r}.")
     return words or sentences(section.text)[0]
 
 
 @lru_cache(maxsize=64)
-def _sections(language: Language, chapter: int) -> tuple[_Section, ...]:
+def _sections(language: Language, chapter: int) -> tuple[_Text, ...]:
     folder = data_folder("knowledge") / "guidance" / language
     try:
         [path] = folder.glob(f"{chapter:02d}-*.md")
@@ -82,6 +98,6 @@ def _sections(language: Language, chapter: int) -> tuple[_Section, ...]:
     headings = list(_HEADING.finditer(text))
     ends = [heading.start() for heading in headings[1:]] + [len(text)]
     return tuple(
-        _Section(title, heading.group(1).strip(), _MARKS.sub("", text[heading.end() : end]).strip())
+        _Text(title, heading.group(1).strip(), _MARKS.sub("", text[heading.end() : end]).strip())
         for heading, end in zip(headings, ends, strict=True)
     )

@@ -10,14 +10,13 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from assistant.errors import ConfigurationError, QuestionError
+from assistant.errors import QuestionError
+from assistant.strategy.texts import checked
 from assistant.strategy.types import Source, Words, same
 from assistant.types import Language
 
@@ -326,15 +325,5 @@ _PARSERS: dict[FieldKind, Callable[[Field, str], Value]] = {
 
 @lru_cache(maxsize=1)
 def form() -> Form:
-    """Return the fields of the profile.
-
-    Raises:
-        ConfigurationError: ``data/profile.yaml`` does not hold what it should.
-    """
-    text = (resources.files("assistant.strategy") / "data" / "profile.yaml").read_text("utf-8")
-    try:
-        return Form.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ConfigurationError(
-            f"assistant/strategy/data/profile.yaml is not valid: {error}. Correct it."
-        ) from error
+    """Return the fields of the profile; see `texts.checked`."""
+    return checked("profile", Form)

@@ -9,32 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from assistant.errors import ConfigurationError
-from assistant.strategy.guidance import guidance
+from assistant.strategy.guidance import Section
 from assistant.strategy.holdings import memory_gb
 from assistant.strategy.profile import Profile, form, show
-from assistant.strategy.texts import load_data
-from assistant.strategy.types import Source, Statement, Words
+from assistant.strategy.texts import checked
+from assistant.strategy.types import Statement, Words
 from assistant.types import Language
 
 LOWEST, HIGHEST, SAID_AT_MOST = 1, 5, 4
 
 _Steps = tuple[tuple[float, int], ...]
-
-
-class Section(BaseModel):
-    """A section of the guidance."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    chapter: int
-    heading: str
-
-    def source(self) -> Source:
-        """Return it as a source."""
-        return guidance(self.chapter, self.heading)
 
 
 class Criterion(BaseModel):
@@ -211,14 +197,5 @@ def _mean(values: list[float] | list[int]) -> float:
 
 @lru_cache(maxsize=1)
 def rubric() -> Rubric:
-    """Return the rubric.
-
-    Raises:
-        ConfigurationError: ``data/rubric.yaml`` does not hold what it should.
-    """
-    try:
-        return Rubric.model_validate(load_data("rubric"))
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"assistant/strategy/data/rubric.yaml is not valid: {error}. Correct it."
-        ) from error
+    """Return the rubric; see `texts.checked`."""
+    return checked("rubric", Rubric)

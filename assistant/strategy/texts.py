@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
+from assistant.errors import ConfigurationError
 from assistant.strategy.types import Words
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @lru_cache(maxsize=16)
@@ -16,6 +20,20 @@ def load_data(name: str) -> Any:
     """Return what ``data/<name>.yaml`` holds."""
     folder = resources.files("assistant.strategy") / "data"
     return yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8"))
+
+
+def checked(name: str, model: type[Model]) -> Model:
+    """Return what ``data/<name>.yaml`` holds, as a model.
+
+    Raises:
+        ConfigurationError: it does not hold what it should.
+    """
+    try:
+        return model.model_validate(load_data(name))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ConfigurationError(
+            f"assistant/strategy/data/{name}.yaml is not valid: {error}. Correct it."
+        ) from error
 
 
 @lru_cache(maxsize=512)

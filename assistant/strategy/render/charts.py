@@ -16,7 +16,9 @@ from assistant.strategy.render.sheet import (
     GRID,
     INK,
     LINE,
+    TALLEST,
     WIDTH,
+    Align,
     Form,
     Sheet,
     drawing,
@@ -31,7 +33,7 @@ from assistant.types import Language
 
 _NOTHING = {"zh": "没有可画的数据", "en": "There is nothing to draw"}
 _LEVELS = 5
-_GAP = 0.12
+_GAP = 0.16
 _STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # for more lines than colours
 
 
@@ -74,8 +76,6 @@ def _labels(bars: Sequence[Bar], widest: float) -> tuple[list[str], float]:
 
 def _rows(texts: Sequence[Sequence[str]], top: float, bottom: float) -> tuple[list[float], float]:
     """Return each row's height, squeezed where the page would not hold them, and the sheet's."""
-    from assistant.strategy.render.sheet import TALLEST
-
     heights = [max(map(lines_of, row)) * LINE + _GAP for row in texts]
     squeeze = min(1.0, (TALLEST - top - bottom) / sum(heights))
     heights = [height * squeeze for height in heights]
@@ -108,7 +108,7 @@ def _readiness(chart: Chart, font: Path) -> Sheet:
         level = min(max(bar.end, 0), _LEVELS)
         sheet.text(left - 0.1, middle, label, align="right")
         sheet.box(left, middle - 0.075, level * step, 0.15, group_colour(bar.group))
-        sheet.text(left + level * step + 0.06, middle, f"{bar.end:g}")
+        sheet.text(left + level * step + 0.06, middle, f"{bar.end:g}", halo=True)
         sheet.text(right + 0.4, middle, note, colour=FAINT)
         y -= row
     return sheet
@@ -132,13 +132,11 @@ def _gantt(chart: Chart, font: Path) -> Sheet:
         sheet.text(x, bottom - 0.12, str(tick), align="center", colour=FAINT)
     sheet.text((left + WIDTH) / 2, 0.12, chart.x_label, align="center", colour=FAINT)
     y = height - top
-    for bar, label, (note, x, is_left), row in zip(
-        chart.bars, labels, notes, heights, strict=True
-    ):
+    for bar, label, (note, x, is_left), row in zip(chart.bars, labels, notes, heights, strict=True):
         sheet.text(left - 0.1, y - row / 2, label, align="right")
         _draw_bar(sheet, bar, left + (bar.start - first) * week, y - row / 2, week)
-        align = "right" if is_left else "left"
-        sheet.text(x, y - row / 2, note, align=align, colour=FAINT)  # type: ignore[arg-type]
+        align: Align = "right" if is_left else "left"
+        sheet.text(x, y - row / 2, note, align=align, colour=FAINT, halo=True)
         y -= row
     return sheet
 
@@ -177,11 +175,12 @@ def _costs(chart: Chart, language: Language, font: Path) -> Sheet:
         sheet.line((left, right), (bottom + tick * tall,) * 2, GRID if tick else FAINT)
         amount = _money(tick, language)
         sheet.text(left - 0.08, bottom + tick * tall, amount, align="right", colour=FAINT)
-    for month in range(0, months, _step(months, 13)):
-        x = left + month * wide
-        sheet.text(x, bottom - 0.13, str(month + 1), align="center", colour=FAINT)
+    step = _step(months, 13)
+    for month in range(step, months + 1, step):
+        x = left + (month - 1) * wide
+        sheet.text(x, bottom - 0.13, str(month), align="center", colour=FAINT)
     sheet.text((left + right) / 2, 0.12, chart.x_label, align="center", colour=FAINT)
-    sheet.text(0.05, height - 0.13, chart.y_label, colour=FAINT)
+    sheet.text(0.05, height - 0.13, _with_unit(chart.y_label, language), colour=FAINT)
     ends = [bottom + line.likely[-1] * tall for line in lines]
     at = _spread(ends, [lines_of(name) * LINE + 0.04 for name in names], bottom, height - 0.3)
     for number, line in enumerate(lines):
@@ -199,6 +198,13 @@ def _costs(chart: Chart, language: Language, font: Path) -> Sheet:
     return sheet
 
 
+def _with_unit(label: str, language: Language) -> str:
+    unit = "万元" if language == "zh" else "CNY"
+    if unit in label:
+        return label
+    return f"{label}（{unit}）" if language == "zh" else f"{label} ({unit})".strip()
+
+
 def _end_label(line: Line, language: Language) -> str:
     unit = "万元" if language == "zh" else ""
     return f"{line.name} {_money(line.likely[-1], language, exact=True)}{unit}"
@@ -208,6 +214,8 @@ def _money(amount: float, language: Language, *, exact: bool = False) -> str:
     """Return an amount in yuan as it is written at an axis: tens of thousands, k, or m."""
     if language == "zh":
         return f"{amount / 1e4:,.{int(exact and amount < 1e6)}f}" if exact else f"{amount / 1e4:,g}"
+    if amount == 0:
+        return "0"
     if amount >= 1e6:
         return f"{amount / 1e6:.2f}m" if exact else f"{amount / 1e6:,g}m"
     return f"{amount / 1e3:,.0f}k" if exact else f"{amount / 1e3:,g}k"
@@ -217,11 +225,13 @@ def _money_ticks(most: float) -> list[float]:
     """Return four to eight round amounts from 0 to above the highest."""
     most = max(most, 1.0)
     power = 10 ** math.floor(math.log10(most / 4))
-    step = next(n * power for n in (1, 2, 2.5, 5, 10) if most / (n * power) <= 6)
+    step = next(n * power for n in (1, 2, 2.5, 5, 10) if most / (n * power) <= 7)
     return [step * n for n in range(math.ceil(most / step) + 1)]
 
 
-def _spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
+def _spread(
+    wanted: Sequence[float], heights: Sequence[float], low: float, high: float
+) -> list[float]:
     """Move labels as little as keeps them apart, between ``low`` and ``high``."""
     order = sorted(range(len(wanted)), key=lambda n: wanted[n])
     places, floor = list(wanted), low

@@ -25,7 +25,7 @@ from assistant.strategy.types import Chart, Dot
 
 _NAMED = 12  # dots that are named beside the chart; more are in a table
 _LIST = 2.1
-_LEFT, _BOTTOM = 0.55, 0.55
+_LEFT, _BOTTOM = 0.55, 0.48
 _SCALE = 5
 _GUIDE = 3
 _SMALLEST, _LARGEST = 0.11, 0.2  # radii in inches; a number of two digits fits the smallest
@@ -41,7 +41,7 @@ def draw_matrix(chart: Chart, font: Path) -> Sheet:
     used = max((dot.group for dot in chart.dots), default=0)
     names = chart.groups if used < len(chart.groups) else ()
     top = legend_height(names)
-    sheet, right, upper = _frame(chart, font, top, 3.9)
+    sheet, right, upper = _frame(chart, font, top, 3.35)
     sheet.legend(names, round_=True)
     wide, tall = (right - _LEFT) / _SCALE, (upper - _BOTTOM) / _SCALE
     for level in range(1, _SCALE + 1):
@@ -50,9 +50,7 @@ def draw_matrix(chart: Chart, font: Path) -> Sheet:
             sheet.line((x, x), (_BOTTOM, upper), FAINT, 1, (0, (4, 3)))
             sheet.line((_LEFT, right), (y, y), FAINT, 1, (0, (4, 3)))
         _tick(sheet, level, x, y)
-    sheet.line(
-        (_LEFT, right, right, _LEFT, _LEFT), (_BOTTOM, _BOTTOM, upper, upper, _BOTTOM), GRID
-    )
+    sheet.line((_LEFT, right, right, _LEFT, _LEFT), (_BOTTOM, _BOTTOM, upper, upper, _BOTTOM), GRID)
     at = [(_LEFT + (dot.x - 0.5) * wide, _BOTTOM + (dot.y - 0.5) * tall) for dot in chart.dots]
     radii = [_SMALLEST + (_LARGEST - _SMALLEST) * min(max(dot.size, 0), 1) for dot in chart.dots]
     places = fanned(at, radii)
@@ -68,7 +66,7 @@ def draw_risks(chart: Chart, font: Path) -> Sheet:
 
     Three ``groups`` name the bands of the product, the severe first.
     """
-    sheet, right, upper = _frame(chart, font, LINE + 0.14, 3.7)
+    sheet, right, upper = _frame(chart, font, LINE + 0.14, 3.2)
     wide, tall = (right - _LEFT) / _SCALE, (upper - _BOTTOM) / _SCALE
     for likelihood in range(1, _SCALE + 1):
         x, y = (low + (likelihood - 1) * size for low, size in ((_LEFT, wide), (_BOTTOM, tall)))
@@ -104,7 +102,9 @@ def _frame(chart: Chart, font: Path, top: float, plot: float) -> tuple[Sheet, fl
     sheet = Sheet(height, font)
     upper = sheet.height - top
     sheet.text((_LEFT + right) / 2, 0.12, chart.x_label, align="center", colour=FAINT)
-    sheet.text(0.12, (_BOTTOM + upper) / 2, chart.y_label, align="center", colour=FAINT, turned=True)
+    sheet.text(
+        0.12, (_BOTTOM + upper) / 2, chart.y_label, align="center", colour=FAINT, turned=True
+    )
     if named:
         _list_names(sheet, chart.dots, names, right + 0.15, upper)
     return sheet, right, upper
@@ -126,9 +126,7 @@ def _tick(sheet: Sheet, level: int, x: float, y: float) -> None:
     sheet.text(_LEFT - 0.08, y, str(level), align="right", colour=FAINT)
 
 
-def fanned(
-    at: Sequence[tuple[float, float]], radii: Sequence[float]
-) -> list[tuple[float, float]]:
+def fanned(at: Sequence[tuple[float, float]], radii: Sequence[float]) -> list[tuple[float, float]]:
     """Move circles so that none covers another: equal ones into a comb, close ones apart.
 
     Args:

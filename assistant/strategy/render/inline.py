@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from assistant.strategy.types import Brief, SourceList, Table
 from assistant.types import Language
 
-_MARK = re.compile(r"\s?\[([AI]?\d{1,3})\]")
+_MARK = re.compile(r"\[([AI]?\d{1,3})\]")
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DATES = {"zh": "{0.year}年{0.month}月{0.day}日", "en": "{0.day} {0:%B} {0.year}"}
 _UNDATED = date(2000, 1, 1)  # a file must carry some moment, and never that of its writing
@@ -40,13 +40,17 @@ def known_marks(brief: Brief) -> frozenset[str]:
     return frozenset(entry.mark for block in lists for entry in block.entries)
 
 
-def runs(text: str, known: Iterable[str]) -> list[Run]:
-    """Split a text at its marks; what looks like one but names no entry stays text."""
+def runs(text: str, known: Iterable[str], *, raised: bool = True) -> list[Run]:
+    """Split a text at its marks; what looks like one but names no entry stays text.
+
+    Marks that are ``raised`` take no space before them.
+    """
     found: list[Run] = []
     text, start = clean(text), 0
     for match in _MARK.finditer(text):
         if match[1] in known:
-            if before := text[start : match.start()]:
+            before = text[start : match.start()]
+            if before := before.removesuffix(" ") if raised else before:
                 found.append(Run(before))
             found.append(Run(match[1], is_mark=True))
             start = match.end()

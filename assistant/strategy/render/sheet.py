@@ -74,8 +74,14 @@ class Sheet:
         colour: str = INK,
         size: float = SIZE,
         turned: bool = False,
+        halo: bool = False,
     ) -> None:
-        """Write a text, its middle at ``y``; characters that the font lacks become boxes."""
+        """Write a text, its middle at ``y``; characters that the font lacks become boxes.
+
+        A ``halo`` keeps it readable where lines run behind it.
+        """
+        from matplotlib.patheffects import withStroke
+
         shown = "".join(char if char == "\n" or self._holds(char) else "□" for char in text)
         self.axes.text(
             x,
@@ -88,6 +94,7 @@ class Sheet:
             fontproperties=self._fonts[size],
             rotation=90 if turned else 0,
             rotation_mode="anchor",
+            path_effects=[withStroke(linewidth=3, foreground="white")] if halo else None,
         )
 
     def line(
@@ -112,7 +119,7 @@ class Sheet:
         from matplotlib.patches import Rectangle
 
         self.axes.add_patch(
-            Rectangle((x, y), width, height, facecolor=colour, linewidth=0, zorder=0)
+            Rectangle((x, y), width, height, facecolor=colour, linewidth=0, zorder=1.5)
         )
 
     def circle(self, x: float, y: float, radius: float, colour: str, edge: str = "white") -> None:
@@ -194,17 +201,24 @@ def lines_of(text: str) -> int:
 
 def wrapped(text: str, width: float, most: int = 3) -> str:
     """Return a text in lines of at most ``width`` inches; what does not fit is cut with "…"."""
-    room, lines = width * 72 / SIZE, [""]
-    for token in _TOKEN.findall(clean(text)):
+    room, text = width * 72 / SIZE, clean(text)
+    lines = _filled(text, room)
+    if len(lines) > most:
+        last = lines[most - 1]
+        while last and ems(last) > room - 1:
+            last = last[:-1]
+        return "\n".join([*lines[: most - 1], last.rstrip() + "…"])
+    # Lines of about the same length: no single character stands in the last one.
+    tries = (_filled(text, room * share) for share in (0.55, 0.65, 0.75, 0.85))
+    return "\n".join(next((even for even in tries if len(even) == len(lines)), lines))
+
+
+def _filled(text: str, room: float) -> list[str]:
+    lines = [""]
+    for token in _TOKEN.findall(text):
         pieces = list(token) if ems(token.rstrip()) > room else [token]
         for piece in pieces:
             if lines[-1] and ems((lines[-1] + piece).rstrip()) > room:
                 lines.append("")
             lines[-1] += piece
-    lines = [line.strip() for line in lines]
-    if len(lines) > most:
-        last = lines[most - 1]
-        while last and ems(last) > room - 1:
-            last = last[:-1]
-        lines = [*lines[: most - 1], last.rstrip() + "…"]
-    return "\n".join(lines)
+    return [line.strip() for line in lines]
