@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	@echo "Installing; llama-cpp-python is compiled once, which takes about five minutes …"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,web,slack,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,web,slack,brief,dev]'
 	@touch $@
 
 install: $(READY) ## set everything up in .venv

@@ -133,7 +133,7 @@ def _differing(proposals: Mapping[str, Proposal]) -> list[Statement]:
             for language in _LANGUAGES
         )
         said = Words("、".join(zh), ", ".join(en))
-        text = words("findings", "differing").filled(question=asked.question, said=said)
+        text = words("findings", "differing").filled(name=asked.name, said=said)
         findings.append(Statement(text, tuple(reading.sources[0] for reading in readings)))
     return findings
 

@@ -25,6 +25,7 @@ from assistant.strategy.profile import (
 from assistant.strategy.store import Strategy, StrategyStore
 from assistant.strategy.texts import load_data, words
 from assistant.strategy.types import Source, Words
+from assistant.types import Principal
 
 _QUOTED = 3
 
@@ -49,10 +50,10 @@ class Turn:
 class Interview:
     """Leads one strategy's interview; what is said is kept before the next question is asked."""
 
-    def __init__(self, store: StrategyStore, strategy: Strategy) -> None:
+    def __init__(self, store: StrategyStore, strategy_id: str, principal: Principal) -> None:
         self._store = store
-        self._id, self._user = strategy.id, strategy.user_id
-        self._language = strategy.language
+        self._id, self._principal = strategy_id, principal
+        self._language = self._strategy.language
 
     def begin(self) -> Turn:
         """Return the welcome with the first question."""
@@ -138,7 +139,8 @@ class Interview:
     def _change(self, name: str) -> Turn:
         matching = [field for field in form().fields if _names(field, name)]
         if not matching:
-            fields = ", ".join(field.key for field in form().fields)
+            names = [self._in(field.name) for field in form().fields]
+            fields = ("、" if self._language == "zh" else ", ").join(names)
             return self._turn(self._say("no_field", said=name[:60], fields=fields))
         self._store.ask_for(self._id, matching[0].key)
         return self._turn()
@@ -160,7 +162,7 @@ class Interview:
 
     @property
     def _strategy(self) -> Strategy:
-        return self._store.get(self._id, self._user)
+        return self._store.get(self._id, self._principal)
 
     def _profile(self) -> Profile:
         return self._store.profile(self._strategy)
@@ -280,6 +282,8 @@ def _names(field: Field, name: str) -> bool:
     low = name.casefold().strip()
     return bool(low) and (
         low.replace(" ", "_") == field.key
+        or low in field.name.zh
+        or low in field.name.en
         or low in field.question.zh.casefold()
         or low in field.question.en.casefold()
     )

@@ -64,6 +64,7 @@ class Field(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
+    name: Words
     part: str
     kind: FieldKind
     question: Words
@@ -166,12 +167,12 @@ class Change:
 
 def unknown(key: str) -> Source:
     """Return the assumption that stands for a field which nobody could answer."""
-    asked = form().field(key).question
+    name = form().field(key).name
     return Source(
         kind="assumption",
         title=Words(
-            f"尚未回答：{asked.zh}按较差的情况估计。",
-            f"Not answered: {asked.en} The worse case is assumed.",
+            f"“{name.zh}”尚未回答，按较差的情况估计。",
+            f"“{name.en}” was not answered; the worse case is assumed.",
         ),
         reference=key,
     )

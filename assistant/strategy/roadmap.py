@@ -14,13 +14,18 @@ from pydantic import BaseModel, ConfigDict
 
 from assistant.strategy.estimate.ranges import Range, figure, number, range_of
 from assistant.strategy.guidance import Section, guidance
+from assistant.strategy.profile import Profile, form, show
 from assistant.strategy.readiness import Readiness
 from assistant.strategy.texts import checked
-from assistant.strategy.types import Figure, Source, Statement, Words
-from assistant.strategy.value import YUAN
+from assistant.strategy.types import NOTHING, Figure, Source, Statement, Words, same
+from assistant.strategy.value import YUAN, assumptions
 
 WEEKS_A_MONTH = 52 / 12
+# The guidance's line for payback, where the company has set none.
+PAYBACK_MONTHS = 24.0
 _PILOT = "pilot"
+# The measures whose figure of today a field of the profile holds.
+_MEASURED = {"time": "minutes_per_enquiry"}
 
 
 class TaskEntry(BaseModel):
@@ -68,8 +73,7 @@ class RoleEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: tuple[float, float, float]
-    zh: str
-    en: str
+    name: Words
     does: Words
 
 
@@ -129,6 +133,11 @@ class Roadmap:
     cost: Figure
 
     @property
+    def pilot(self) -> Phase:
+        """The phase of the pilot."""
+        return next(phase for phase in self.phases if phase.id == _PILOT)
+
+    @property
     def weeks(self) -> int:
         """The likely length in weeks."""
         return self.phases[-1].end
@@ -149,6 +158,35 @@ def plan_road(readiness: Readiness, pilot: Figure, running: Figure) -> Roadmap:
         start = phases[-1].end if phases else 0
         phases.append(_phase(entry, start, scores, costs[entry.id]))
     return Roadmap(tuple(phases), _people(), road().roles, _total(costs))
+
+
+def measures(profile: Profile) -> tuple[Kpi, ...]:
+    """Return the measures with their targets, and today's figures as far as they are known."""
+    minutes = profile.number("minutes_per_enquiry")
+    payback = profile.number("payback_months") or PAYBACK_MONTHS
+    saved = assumptions().values("time_saved").likely
+    targets = {
+        "payback": Words(f"≤ {payback:g}个月", f"≤ {payback:g} months"),
+        "time": Words(
+            f"≤ {minutes * (1 - saved):.1f}分钟", f"≤ {minutes * (1 - saved):.1f} minutes"
+        )
+        if minutes
+        else Words("先测现状", "measure today first"),
+    }
+    return tuple(_measure(entry, targets, profile) for entry in road().kpis)
+
+
+def _measure(entry: KpiEntry, targets: Mapping[str, Words], profile: Profile) -> Kpi:
+    field = _MEASURED.get(entry.key, "")
+    today = form().field(field) if field else None
+    given = profile.answers.get(field)
+    sources = profile.sources(field) if given and given.value is not None else ()
+    return Kpi(
+        name=Words(entry.zh, entry.en),
+        target=targets.get(entry.target.strip("{}"), same(entry.target)),
+        today=Words(show(today, given, "zh"), show(today, given, "en")) if today else NOTHING,
+        sources=(entry.guidance.source(), *sources),
+    )
 
 
 def _phase(

@@ -6,6 +6,7 @@ that is left, killed or taken up on another door goes on where it was.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import uuid
@@ -21,14 +22,14 @@ from assistant.errors import NotFoundError
 from assistant.index.database import connect, make_folder, transaction, translated_errors
 from assistant.strategy.evidence import Proposal
 from assistant.strategy.profile import Given, Profile
-from assistant.types import Language
+from assistant.types import Language, Principal
 
 STRATEGIES_FILE = "strategies.sqlite"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS strategies (
     id TEXT PRIMARY KEY, user_id TEXT NOT NULL, company TEXT NOT NULL, language TEXT NOT NULL,
-    updated_at TEXT NOT NULL, asking TEXT NOT NULL DEFAULT ''
+    updated_at TEXT NOT NULL, asking TEXT NOT NULL, groups TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS answers (
     strategy_id TEXT NOT NULL REFERENCES strategies (id) ON DELETE CASCADE,
@@ -64,9 +65,12 @@ class Strategy:
 class StrategyStore:
     """One SQLite file of strategies; safe to share between threads.
 
+    A strategy quotes papers, so it is its owner's alone, and shut while the owner lacks a
+    group with which its papers were read.
+
     Raises:
-        NotFoundError: there is no such strategy, or it is somebody else's; the two are not
-            told apart.
+        NotFoundError: there is no such strategy, or it is not the principal's to see; the two
+            are not told apart.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -79,33 +83,32 @@ class StrategyStore:
             for statement in _SCHEMA.split(";\n"):
                 db.execute(statement)
 
-    def begin(self, user_id: str, company: str, language: Language) -> Strategy:
+    def begin(self, principal: Principal, company: str, language: Language) -> Strategy:
         """Make a strategy without any answer yet."""
         identity = uuid.uuid4().hex
         with self._lock, transaction(self._db, self._path) as db:
             db.execute(
-                "INSERT INTO strategies (id, user_id, company, language, updated_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (identity, user_id, company, language, _now()),
+                "INSERT INTO strategies VALUES (?, ?, ?, ?, ?, '', ?)",
+                (identity, principal.user_id, company, language, _now(), _groups(principal)),
             )
-        return self.get(identity, user_id)
+        return self.get(identity, principal)
 
-    def of_user(self, user_id: str) -> list[Strategy]:
-        """Return a user's strategies, latest first."""
-        return self._select("user_id = ?", user_id)
+    def of(self, principal: Principal) -> list[Strategy]:
+        """Return a principal's strategies, latest first."""
+        return self._select("user_id = ?", (principal.user_id,), principal)
 
-    def get(self, strategy_id: str, user_id: str) -> Strategy:
-        """Return one of a user's strategies."""
-        found = self._select("id = ? AND user_id = ?", strategy_id, user_id)
+    def get(self, strategy_id: str, principal: Principal) -> Strategy:
+        """Return one of a principal's strategies."""
+        values = (strategy_id, principal.user_id)
+        found = self._select("id = ? AND user_id = ?", values, principal)
         if not found:
             raise NotFoundError(
                 f"You have no strategy {strategy_id!r}. `assistant strategy list` shows yours."
             )
         return found[0]
 
-    def delete(self, strategy_id: str, user_id: str) -> None:
-        """Delete one of a user's strategies with all its versions, for good."""
-        self.get(strategy_id, user_id)
+    def delete(self, strategy_id: str) -> None:
+        """Delete a strategy with all its versions, for good."""
         with self._lock, transaction(self._db, self._path) as db:
             db.execute("DELETE FROM strategies WHERE id = ?", (strategy_id,))
 
@@ -157,9 +160,14 @@ class StrategyStore:
             ),
         )
 
-    def propose(self, strategy_id: str, proposals: Mapping[str, Proposal]) -> None:
+    def propose(
+        self, strategy_id: str, proposals: Mapping[str, Proposal], principal: Principal
+    ) -> None:
         """Keep what the papers say of the fields, in place of what was kept before."""
         with self._lock, transaction(self._db, self._path) as db:
+            db.execute(
+                "UPDATE strategies SET groups = ? WHERE id = ?", (_groups(principal), strategy_id)
+            )
             db.execute("DELETE FROM proposals WHERE strategy_id = ?", (strategy_id,))
             db.executemany(
                 "INSERT INTO proposals VALUES (?, ?, ?)",
@@ -179,7 +187,9 @@ class StrategyStore:
         with self._lock:
             self._db.close()
 
-    def _select(self, condition: str, *values: str) -> list[Strategy]:
+    def _select(
+        self, condition: str, values: tuple[str, ...], principal: Principal
+    ) -> list[Strategy]:
         rows = self._rows(
             "SELECT *, (SELECT COALESCE(MAX(version), 0) FROM answers WHERE strategy_id = id)"
             f" AS version FROM strategies WHERE {condition} ORDER BY updated_at DESC, id",
@@ -196,11 +206,16 @@ class StrategyStore:
                 asking=row["asking"],
             )
             for row in rows
+            if principal.groups.issuperset(json.loads(row["groups"]))
         ]
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         with self._lock, translated_errors(self._path):
             return self._db.execute(query, values).fetchall()
+
+
+def _groups(principal: Principal) -> str:
+    return json.dumps(sorted(principal.groups))
 
 
 def _now() -> str:

@@ -65,10 +65,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence or a short paragraph, and what it rests on: at least one source."""
+    """A sentence or a short paragraph, and what it rests on: at least one source.
+
+    A ``headline`` belongs on the summary's page.
+    """
 
     text: Words
     sources: tuple[Source, ...]
+    headline: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

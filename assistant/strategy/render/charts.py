@@ -105,10 +105,10 @@ def _readiness(chart: Chart, font: Path) -> Sheet:
     y = height - top
     for bar, label, note, row in zip(chart.bars, labels, notes, heights, strict=True):
         middle = y - row / 2
-        level = min(max(bar.end, 0), _LEVELS)
+        reached = min(max(bar.end, 0), _LEVELS) * step
         sheet.text(left - 0.1, middle, label, align="right")
-        sheet.box(left, middle - 0.075, level * step, 0.15, group_colour(bar.group))
-        sheet.text(left + level * step + 0.06, middle, f"{bar.end:g}", halo=True)
+        sheet.box(left, middle - 0.075, reached, 0.15, group_colour(bar.group))
+        sheet.text(left + reached + 0.06, middle, f"{bar.end:g}", halo=True)
         sheet.text(right + 0.4, middle, note, colour=FAINT)
         y -= row
     return sheet
@@ -164,11 +164,11 @@ def _step(span: int, most: int) -> int:
 def _costs(chart: Chart, language: Language, font: Path) -> Sheet:
     lines = [line for line in chart.lines if line.likely]
     names = [wrapped(_end_label(line, language), 1.5) for line in lines]
-    tall = sum(lines_of(name) * LINE + 0.04 for name in names)
-    height, left, right, bottom = max(3.3, tall + 0.9), 0.75, WIDTH - 1.65, 0.5
-    sheet = Sheet(height, font)
-    top = height - 0.4
-    ticks = _money_ticks(max(max(*line.high, *line.likely) for line in lines))
+    named = sum(lines_of(name) * LINE + 0.04 for name in names)
+    left, right, bottom = 0.75, WIDTH - 1.65, 0.5
+    sheet = Sheet(max(3.3, named + 0.9), font)
+    height, top = sheet.height, sheet.height - 0.4
+    ticks = _money_ticks(max(value for line in lines for value in (*line.high, *line.likely)))
     months = max(len(line.likely) for line in lines)
     wide, tall = (right - left) / max(months - 1, 1), (top - bottom) / ticks[-1]
     for tick in ticks:

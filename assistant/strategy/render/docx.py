@@ -91,9 +91,12 @@ class _Writer:
                 self.breaks = True
 
     def _paragraph(self, style: str) -> WordParagraph:
+        from docx.shared import Pt
+
         paragraph = self.document.add_paragraph(style=style)
         if self.breaks:  # of the paragraph itself: a break of its own could leave an empty page
             paragraph.paragraph_format.page_break_before = True
+            paragraph.paragraph_format.space_before = Pt(0)
             self.breaks = False
         return paragraph
 

@@ -28,9 +28,15 @@ _LIST = 2.1
 _LEFT, _BOTTOM = 0.55, 0.48
 _SCALE = 5
 _GUIDE = 3
-_SMALLEST, _LARGEST = 0.11, 0.2  # radii in inches; a number of two digits fits the smallest
+_SMALLEST, _LARGEST, _CROWDED = (
+    0.11,
+    0.2,
+    0.15,
+)  # radii in inches; a number of two digits fits the smallest
 _RISK_RADIUS = 0.115
 _APART = 0.02
+_TRIES = 200
+_Room = tuple[float, float, float, float]
 # Severe, middling, mild: they differ in lightness too, so that a grey print still tells them.
 _SEVERE, _MIDDLING, _MILD = "#E58A7B", "#F7D58B", "#E3EEF9"
 _BANDS = ((15, _SEVERE, "≥15"), (8, _MIDDLING, "8–14"), (0, _MILD, "<8"))
@@ -52,8 +58,9 @@ def draw_matrix(chart: Chart, font: Path) -> Sheet:
         _tick(sheet, level, x, y)
     sheet.line((_LEFT, right, right, _LEFT, _LEFT), (_BOTTOM, _BOTTOM, upper, upper, _BOTTOM), GRID)
     at = [(_LEFT + (dot.x - 0.5) * wide, _BOTTOM + (dot.y - 0.5) * tall) for dot in chart.dots]
-    radii = [_SMALLEST + (_LARGEST - _SMALLEST) * min(max(dot.size, 0), 1) for dot in chart.dots]
-    places = fanned(at, radii)
+    largest = _LARGEST if len(chart.dots) <= _NAMED else _CROWDED
+    radii = [_SMALLEST + (largest - _SMALLEST) * min(max(dot.size, 0), 1) for dot in chart.dots]
+    places = fanned(at, radii, (_LEFT, _BOTTOM, right, upper))
     for dot, (x, y), radius in zip(chart.dots, places, radii, strict=True):
         colour = group_colour(dot.group)
         sheet.circle(x, y, radius, colour)
@@ -126,12 +133,15 @@ def _tick(sheet: Sheet, level: int, x: float, y: float) -> None:
     sheet.text(_LEFT - 0.08, y, str(level), align="right", colour=FAINT)
 
 
-def fanned(at: Sequence[tuple[float, float]], radii: Sequence[float]) -> list[tuple[float, float]]:
+def fanned(
+    at: Sequence[tuple[float, float]], radii: Sequence[float], room: _Room | None = None
+) -> list[tuple[float, float]]:
     """Move circles so that none covers another: equal ones into a comb, close ones apart.
 
     Args:
         at: the centres, in inches.
         radii: of the circles, in inches.
+        room: left, lower, right and upper end of what they stay within.
     """
     same: dict[tuple[float, float], list[int]] = defaultdict(list)
     for number, (x, y) in enumerate(at):
@@ -142,10 +152,19 @@ def fanned(at: Sequence[tuple[float, float]], radii: Sequence[float]) -> list[tu
         for number, (dx, dy) in zip(numbers, _comb(len(numbers), distance), strict=True):
             places[number][0] += dx
             places[number][1] += dy
-    for _ in range(60):
+    for _ in range(_TRIES):
+        if room:
+            _keep_within(places, radii, room)
         if not _pushed_apart(places, radii):
             break
     return [(x, y) for x, y in places]
+
+
+def _keep_within(places: list[list[float]], radii: Sequence[float], room: _Room) -> None:
+    left, lower, right, upper = room
+    for place, radius in zip(places, radii, strict=True):
+        place[0] = min(max(place[0], left + radius), right - radius)
+        place[1] = min(max(place[1], lower + radius), upper - radius)
 
 
 def _comb(count: int, distance: float) -> list[tuple[float, float]]:

@@ -1,0 +1,73 @@
+"""How quantities are written for people: ranges, money in the units of the language, scores."""
+
+from __future__ import annotations
+
+import math
+
+from assistant.strategy.texts import words
+from assistant.strategy.types import Figure, Words
+from assistant.types import Language
+
+_TEN_THOUSAND = 10_000
+_MONEY = {"元": "万元", "元/月": "万元/月", "元/年": "万元/年"}
+
+
+def shown(figure: Figure, language: Language, *, likely_only: bool = False) -> str:
+    """Return a figure as it is read: ``21万元（13～38万元）`` or ``CNY 210,000 (…)``."""
+    low, likely, high = _parts(figure, language)
+    unit = _unit(figure, language)
+    if likely_only or low == likely == high:
+        return _with_unit(likely, unit, language)
+    if math.isinf(figure.high):
+        key = "open_range"
+    else:
+        key = "range"
+    return words("brief", key).in_(language).format(
+        likely=_with_unit(likely, unit, language), low=low, high=high
+    )  # fmt: skip
+
+
+def score(value: float) -> str:
+    """Return a score with the decimals it has, two at most."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _parts(figure: Figure, language: Language) -> tuple[str, str, str]:
+    scale = _TEN_THOUSAND if _in_ten_thousands(figure, language) else 1
+    low, likely, high = (
+        plain(value / scale, money=scale > 1) for value in (figure.low, figure.likely, figure.high)
+    )
+    return low, likely, high
+
+
+def _in_ten_thousands(figure: Figure, language: Language) -> bool:
+    return language == "zh" and figure.unit.zh in _MONEY and figure.likely >= _TEN_THOUSAND
+
+
+def _unit(figure: Figure, language: Language) -> str:
+    unit = figure.unit.in_(language)
+    return _MONEY[unit] if _in_ten_thousands(figure, language) else unit
+
+
+def _with_unit(number: str, unit: str, language: Language) -> str:
+    if language == "en" and unit.startswith("CNY"):
+        return f"CNY {number}{unit.removeprefix('CNY')}"
+    return f"{number}{unit}" if language == "zh" else f"{number} {unit}".strip()
+
+
+def plain(value: float, *, money: bool = False) -> str:
+    """Return a number to about three digits: whole from 100 on, decimals below."""
+    if math.isinf(value):
+        return "∞"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    digits = 1 if abs(value) >= 10 or money else 2
+    text = f"{value:,.{digits}f}".rstrip("0").rstrip(".")
+    return text if float(text.replace(",", "")) or not value else f"{value:.2g}"
+
+
+def both(figure: Figure, *, likely_only: bool = False) -> Words:
+    """Return a figure as it is read in both languages; see `shown`."""
+    return Words(
+        shown(figure, "zh", likely_only=likely_only), shown(figure, "en", likely_only=likely_only)
+    )
