@@ -30,6 +30,9 @@ from assistant.sources import (
     read_document,
     read_passage,
 )
+from assistant.strategy.brief import Narrator
+from assistant.strategy.desk import Strategies
+from assistant.strategy.store import StrategyStore
 from assistant.suggest import suggest
 from assistant.types import (
     EVERYONE,
@@ -79,6 +82,7 @@ class Assistant:
         self._store: Store | None = None
         self._searcher: Searcher | None = None
         self._conversations: ConversationStore | None = None
+        self._strategies: StrategyStore | None = None
         self._reached: tuple[str, str] | None = None
         self._engine_name = self.settings.engine
         self._lock = threading.RLock()
@@ -282,11 +286,23 @@ class Assistant:
         """Delete one of the principal's conversations for good."""
         self._open_conversations().delete(conversation_id, principal.user_id)
 
+    # -- strategies -------------------------------------------------------------------------
+
+    def strategies(self, principal: Principal = EVERYONE) -> Strategies:
+        """Return the principal's strategies: interviews, profiles, plans and briefs."""
+        return Strategies(
+            self._open_strategies(),
+            lambda query, k: self.search(query, k=k, principal=principal),
+            principal,
+            self._narrator,
+        )
+
     # -- for whoever runs it ----------------------------------------------------------------
 
     def forget(self, user_id: str) -> None:
-        """Delete all conversations and verdicts of a user, for good."""
+        """Delete all conversations, verdicts and strategies of a user, for good."""
         self._open_conversations().delete_all(user_id)
+        self._open_strategies().delete_all(user_id)
 
     def usage(self, principal: Principal = EVERYONE, days: int = 30) -> UsageReport:
         """Return how everybody used the assistant; it names what the principal may read alone."""
@@ -351,10 +367,11 @@ class Assistant:
     def close(self) -> None:
         """Let go of the models and of the data directory."""
         with self._lock:
-            for part in (self._engines, self._store, self._conversations):
+            for part in (self._engines, self._store, self._conversations, self._strategies):
                 if part is not None:
                     part.close()
             self._store = self._searcher = self._conversations = self._engines = None
+            self._strategies = None
 
     def __enter__(self) -> Assistant:
         return self
@@ -383,6 +400,15 @@ class Assistant:
             if self._conversations is None:
                 self._conversations = ConversationStore(self.settings.data_dir)
             return self._conversations
+
+    def _open_strategies(self) -> StrategyStore:
+        with self._lock:
+            if self._strategies is None:
+                self._strategies = StrategyStore(self.settings.data_dir)
+            return self._strategies
+
+    def _narrator(self) -> Narrator:
+        return Narrator(next(self._open_engines().candidates()), self._embedder.embed_passages)
 
     def _open_engines(self) -> Engines:
         with self._lock:

@@ -20,7 +20,7 @@ from assistant.settings import data_folder
 from assistant.text import unmarked
 from assistant.types import Hit, Language
 
-PromptName = Literal["answer", "answer_completion", "condense"]
+PromptName = Literal["answer", "answer_completion", "brief", "condense"]
 
 
 class _Text(BaseModel):

@@ -100,13 +100,15 @@ def _use_cases(profile: Profile, chosen: Sequence[RankedUseCase]) -> tuple[State
         return (Statement(text, (guidance(4, "Is a high score enough?"),)),)
     best = chosen[0]
     text = words("decisions", "first").filled(name=best.use_case.name, total=score(best.total))
-    first = Statement(text, (_score_rule(), *best.sources()), headline=True)
+    first = Statement(text, (_score_rule(), *best.use_case.guidance_sources()), headline=True)
     if len(chosen) == 1:
         return (first,)
     names = [each.use_case.name for each in chosen[1:]]
     later = words("decisions", "next").filled(names=_listed(names))
     order = guidance(4, "In what order should several use cases proceed?")
-    return first, Statement(later, (order, *(s for each in chosen[1:] for s in each.sources()[:1])))
+    return first, Statement(
+        later, (order, *(s for each in chosen[1:] for s in each.use_case.guidance_sources()[:1]))
+    )
 
 
 def _worth(profile: Profile, value: Value, costs: Costs, roadmap: Roadmap) -> tuple[Statement, ...]:

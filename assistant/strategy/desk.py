@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from langchain_core.language_models import BaseChatModel
-
 from assistant.errors import QuestionError
-from assistant.strategy.brief import write
+from assistant.strategy.brief import Narrator, write
 from assistant.strategy.evidence import Search, propose
 from assistant.strategy.findings import find
 from assistant.strategy.interview import Interview, Turn
@@ -32,7 +30,7 @@ class Strategies:
         store: where strategies are kept.
         search: searches the papers that the principal may read.
         principal: whose strategies these are.
-        engine: yields the model that may write connecting prose, None where there is none.
+        narrator: yields what may write connecting prose.
 
     Raises:
         NotFoundError: from every method that takes an id: it is not the principal's.
@@ -43,12 +41,12 @@ class Strategies:
         store: StrategyStore,
         search: Search,
         principal: Principal,
-        engine: Callable[[], BaseChatModel | None],
+        narrator: Callable[[], Narrator],
     ) -> None:
         self._store = store
         self._search = search
         self._principal = principal
-        self._engine = engine
+        self._narrator = narrator
 
     def begin(self, company: str, language: Language = "zh") -> Turn:
         """Read the papers, and return the welcome with the first question.
@@ -133,7 +131,7 @@ class Strategies:
         """
         strategy = self._get(strategy_id)
         plan = self.plan(strategy_id, version=version, weights=weights)
-        return write(plan, language or strategy.language, self._engine() if prose else None)
+        return write(plan, language or strategy.language, self._narrator() if prose else None)
 
     def delete(self, strategy_id: str) -> None:
         """Delete a strategy with all its versions, for good."""

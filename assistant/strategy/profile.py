@@ -31,7 +31,7 @@ _UNKNOWN = re.compile(
 _NONE = re.compile(r"没有|无|零|none|no|0", re.IGNORECASE)
 _YES = re.compile(r"是的?|有的?|对|好|已有|已发布|yes|y|yeah|we do", re.IGNORECASE)
 _NUMBER = re.compile(
-    r"(\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\s*"
+    r"((?<!\d)-?\d+(?:,\d{3})+(?:\.\d+)?|(?<!\d)-?\d+(?:\.\d+)?)\s*"
     r"(百万|千万|万|亿|千|thousand|million|billion|k(?![a-z])|m(?![a-z]))?",
     re.IGNORECASE,
 )

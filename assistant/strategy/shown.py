@@ -18,13 +18,9 @@ def shown(figure: Figure, language: Language, *, likely_only: bool = False) -> s
     unit = _unit(figure, language)
     if likely_only or low == likely == high:
         return _with_unit(likely, unit, language)
-    if math.isinf(figure.high):
-        key = "open_range"
-    else:
-        key = "range"
-    return words("brief", key).in_(language).format(
-        likely=_with_unit(likely, unit, language), low=low, high=high
-    )  # fmt: skip
+    key = "open_range" if math.isinf(figure.high) else "range"
+    likely = _with_unit(likely, unit, language)
+    return words("brief", key).in_(language).format(likely=likely, low=low, high=high)
 
 
 def score(value: float) -> str:

@@ -72,7 +72,10 @@ def _card(profile: Profile) -> tuple[Gpu, int, Statement]:
     if known:
         best = known[0]
         assert best.gpu is not None
-        text = Words(f"按公司已有的{best.gpu.name}估算。", f"Computed for the {best.gpu.name} that the company holds.")  # fmt: skip
+        text = Words(
+            f"按公司已有的{best.gpu.name}估算。",
+            f"Computed for the {best.gpu.name} that the company holds.",
+        )
         return best.gpu, best.count, Statement(text, profile.sources("gpus"))
     gpu = find_gpu(COMMON_CARD)
     text = Words(

@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import errors
-from assistant.surfaces import engine, users
+from assistant.surfaces import engine, strategy, users
 from assistant.surfaces import eval as evaluation
 from assistant.surfaces.terminal import (
+    Groups,
+    User,
     next_question,
+    open_assistant,
+    principal_of,
     print_json,
     print_table,
     progress_bar,
@@ -27,7 +31,7 @@ from assistant.surfaces.terminal import (
 )
 
 if TYPE_CHECKING:
-    from assistant import Assistant, Client, Principal
+    pass
 
 EXIT_UNEXPECTED, EXIT_USAGE, EXIT_REFUSED, EXIT_QUARANTINED = 1, 2, 3, 4
 _EXIT_CODES: tuple[tuple[type[errors.AssistantError], int], ...] = (
@@ -49,14 +53,10 @@ app = typer.Typer(
 
 app.add_typer(engine.app, name="engine")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(strategy.app, name="strategy")
 app.add_typer(users.app, name="users")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Groups = Annotated[
-    list[str] | None,
-    typer.Option("--group", "-g", help="A group you belong to; repeat for more."),
-]
-User = Annotated[str, typer.Option("--user", "-u", help="Whose conversations these are.")]
 
 
 def main() -> None:
@@ -82,12 +82,12 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Answer a question, with its sources."""
-    principal = _principal(user, group)
+    principal = principal_of(user, group)
     questions = (
         [line.strip() for line in sys.stdin if line.strip()] if question == "-" else [question]
     )
     answers = []
-    with _assistant() as assistant:
+    with open_assistant() as assistant:
         for each in questions:
             if len(questions) > 1 and not as_json:
                 typer.secho(f"\n{each}", bold=True)
@@ -99,8 +99,8 @@ def ask(
 @app.command()
 def chat(group: Groups = None, user: User = "anonymous") -> None:
     """Hold a conversation in the terminal; follow-up questions are understood."""
-    principal = _principal(user, group)
-    with _assistant() as assistant:
+    principal = principal_of(user, group)
+    with open_assistant() as assistant:
         typer.echo("正在加载模型…… Loading models …", err=True)
         assistant.warm_up()
         typer.echo(
@@ -126,8 +126,8 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Show the passages found for a query, with the score of each leg."""
-    with _assistant() as assistant:
-        hits = assistant.search(query, k=k, principal=_principal("anonymous", group))
+    with open_assistant() as assistant:
+        hits = assistant.search(query, k=k, principal=principal_of("anonymous", group))
     if as_json:
         print_json([asdict(hit) for hit in hits])
         return
@@ -155,7 +155,7 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take documents in; run it again after they changed."""
-    with _assistant() as assistant, progress_bar(quiet=as_json) as tell:
+    with open_assistant() as assistant, progress_bar(quiet=as_json) as tell:
         report = assistant.ingest(*sources, groups=group, progress=tell)
     if as_json:
         print_json(asdict(report))
@@ -182,7 +182,7 @@ def documents(
     as_json: AsJson = False,
 ) -> None:
     """List the documents you may read."""
-    with _assistant() as assistant:
+    with open_assistant() as assistant:
         if quarantined:
             bad = assistant.quarantined()
             if as_json:
@@ -190,7 +190,7 @@ def documents(
             else:
                 print_table(("source", "reason"), [(b.source, b.reason) for b in bad])
             return
-        listed = assistant.documents(_principal("anonymous", group))
+        listed = assistant.documents(principal_of("anonymous", group))
     if as_json:
         print_json([asdict(document) for document in listed])
         return
@@ -216,7 +216,7 @@ def remove(
     document_ids: Annotated[list[str], typer.Argument(help="Ids from `assistant documents`.")],
 ) -> None:
     """Remove documents from the index; their files stay where they are."""
-    with _assistant() as assistant:
+    with open_assistant() as assistant:
         for document_id in document_ids:
             assistant.remove(document_id)
             typer.echo(f"removed {document_id}")
@@ -225,7 +225,7 @@ def remove(
 @app.command()
 def reindex() -> None:
     """Build the index anew from the documents it holds, after the embedding model changed."""
-    with _assistant() as assistant, progress_bar() as tell:
+    with open_assistant() as assistant, progress_bar() as tell:
         assistant.reindex(progress=tell)
     typer.echo("The index is rebuilt.")
 
@@ -241,8 +241,8 @@ def conversations(
     """List your conversations, or export one as Markdown or JSON."""
     from assistant.export import export_json, export_markdown
 
-    principal = _principal(user, group)
-    with _assistant() as assistant:
+    principal = principal_of(user, group)
+    with open_assistant() as assistant:
         if conversation_id is None:
             listed = assistant.conversations(principal)
             if as_json:
@@ -277,7 +277,7 @@ def slack() -> None:
     from assistant.settings import Settings
     from assistant.surfaces.slack.command import slack as run
 
-    with _assistant() as assistant:
+    with open_assistant() as assistant:
         run(Settings(), assistant, lambda line: typer.echo(line))
 
 
@@ -312,33 +312,6 @@ def config(as_json: AsJson = False) -> None:
     for name, setting in Settings.model_fields.items():
         typer.secho(f"{name} = {getattr(settings, name)!s}", bold=True)
         typer.echo(f"    {setting.description} (ASSISTANT_{name.upper()})")
-
-
-# -- translating --------------------------------------------------------------------------------
-
-
-def _assistant() -> Assistant | Client:
-    """Return the assistant; while a server of this machine holds its documents, a way to that."""
-    import socket
-
-    from assistant.core import Assistant
-    from assistant.index.store import owner_card
-    from assistant.settings import Settings
-    from assistant.surfaces.client import Client
-
-    settings = Settings()
-    card = owner_card(settings.data_dir) or {}
-    # In another container the same address would lead elsewhere.
-    if "url" not in card or card["host"] != socket.gethostname():
-        return Assistant(settings)
-    typer.echo(f"Asking the server at {card['url']}, which holds {settings.data_dir}.", err=True)
-    return Client(str(card["url"]), str(card["token"]))
-
-
-def _principal(user: str, groups: list[str] | None) -> Principal:
-    from assistant import Principal
-
-    return Principal(user, groups or ())
 
 
 if __name__ == "__main__":

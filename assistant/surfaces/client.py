@@ -37,6 +37,7 @@ from assistant.types import (
 if TYPE_CHECKING:
     from assistant.ingest.pipeline import ProgressCallback
     from assistant.retrieve import HitRetriever
+    from assistant.surfaces.strategies import RemoteStrategies
 
 Value = TypeVar("Value")
 
@@ -233,6 +234,12 @@ class Client:
     def delete_conversation(self, conversation_id: str, principal: Principal = EVERYONE) -> None:
         """Delete one of the principal's conversations for good."""
         self._do("DELETE", _conversation(conversation_id), principal)
+
+    def strategies(self, principal: Principal = EVERYONE) -> RemoteStrategies:
+        """Return the principal's strategies: interviews, profiles and briefs."""
+        from assistant.surfaces.strategies import RemoteStrategies
+
+        return RemoteStrategies(self._connection, principal)
 
     # -- state ------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What commands write to a terminal: answers as they come, tables, JSON, progress."""
+"""What commands share: who asks whom, and what they write to a terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,44 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from assistant import Answer, Assistant, Client, Principal
+
+
+Groups = Annotated[
+    list[str] | None,
+    typer.Option("--group", "-g", help="A group you belong to; repeat for more."),
+]
+User = Annotated[str, typer.Option("--user", "-u", help="Whose conversations these are.")]
+
+
+def open_assistant() -> Assistant | Client:
+    """Return the assistant; while a server of this machine holds its documents, a way to that."""
+    import socket
+
+    from assistant.core import Assistant
+    from assistant.index.store import owner_card
+    from assistant.settings import Settings
+    from assistant.surfaces.client import Client
+
+    settings = Settings()
+    card = owner_card(settings.data_dir) or {}
+    # In another container the same address would lead elsewhere.
+    if "url" not in card or card["host"] != socket.gethostname():
+        return Assistant(settings)
+    typer.echo(f"Asking the server at {card['url']}, which holds {settings.data_dir}.", err=True)
+    return Client(str(card["url"]), str(card["token"]))
+
+
+def principal_of(user: str, groups: list[str] | None) -> Principal:
+    """Return who asks, from what the options say."""
+    from assistant import Principal
+
+    return Principal(user, groups or ())
 
 
 def show_answer(

@@ -6,8 +6,6 @@ every statement carries the marks of its sources.
 
 from __future__ import annotations
 
-from langchain_core.language_models import BaseChatModel
-
 from assistant.strategy.brief import (
     appendix,
     investment,
@@ -17,13 +15,13 @@ from assistant.strategy.brief import (
     summary,
     usecases,
 )
-from assistant.strategy.brief.prose import narrate
+from assistant.strategy.brief.prose import Narrator, narrate
 from assistant.strategy.brief.writer import Writer
 from assistant.strategy.plan import Plan
 from assistant.strategy.types import Block, Brief, PageBreak
 from assistant.types import Language
 
-__all__ = ["write"]
+__all__ = ["Narrator", "write"]
 
 CHAPTERS = (
     summary.recommendations,
@@ -35,13 +33,13 @@ CHAPTERS = (
 )
 
 
-def write(plan: Plan, language: Language, engine: BaseChatModel | None = None) -> Brief:
-    """Return the brief of a plan; with an engine, with its checked connecting prose."""
+def write(plan: Plan, language: Language, narrator: Narrator | None = None) -> Brief:
+    """Return the brief of a plan; with a narrator, with its checked connecting prose."""
     writer = Writer(language)
     blocks: list[Block] = [*summary.page(writer, plan), PageBreak()]
     for chapter in CHAPTERS:
         written = chapter(writer, plan)
-        blocks += narrate(written, writer, engine) if engine else written
+        blocks += narrate(written, language, narrator) if narrator else written
     blocks += [PageBreak(), *appendix.chapters(writer, plan)]
     return Brief(
         title=writer.text("title"),

@@ -83,7 +83,9 @@ def _costs(writer: Writer, plan: Plan) -> list[Block]:
             ),
         ),
     ]
-    points = [writer.cited(writer.text("hours", hours=costs.rent_or_buy), costs.rent_or_buy.sources)]
+    points = [
+        writer.cited(writer.text("hours", hours=costs.rent_or_buy), costs.rent_or_buy.sources)
+    ]
     if costs.break_even_calls:
         even = costs.break_even_calls
         points.insert(0, writer.cited(writer.text("even", calls=even), even.sources))
@@ -96,7 +98,13 @@ def _option(writer: Writer, option: Option, best: Option) -> tuple[str, ...]:
     else:
         verdict = writer.text("cheapest" if option is best else "possible")
     name = writer.cited(writer.say(option.name), option.per_month.sources, 2)
-    return name, plain(option.upfront.likely), plain(option.monthly.likely), _range(option.total), verdict
+    return (
+        name,
+        plain(option.upfront.likely),
+        plain(option.monthly.likely),
+        _range(option.total),
+        verdict,
+    )
 
 
 def _worth(writer: Writer, plan: Plan) -> list[Block]:

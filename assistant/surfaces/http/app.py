@@ -33,6 +33,7 @@ from assistant.surfaces.http import (
     signin,
     source,
     state,
+    strategies,
 )
 from assistant.surfaces.http.depend import TheService
 from assistant.surfaces.http.door import is_page, refusal
@@ -72,6 +73,7 @@ def create_app(service: Service) -> FastAPI:
         openai,
         signin,
         source,
+        strategies,
     ):
         app.include_router(module.router)
     app.add_api_route("/static/logo", _logo, include_in_schema=False)

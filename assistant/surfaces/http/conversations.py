@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from assistant.export import export_docx, export_json, export_markdown
 from assistant.surfaces.http.depend import Asker, TheService, limited
+from assistant.surfaces.http.files import WORD, attachment
 from assistant.surfaces.problems import documented
 from assistant.text import detect_language
 from assistant.types import Conversation
@@ -19,7 +19,6 @@ router = APIRouter(
 )
 
 ExportFormat = Literal["markdown", "docx", "json"]
-_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 
 class Title(BaseModel):
@@ -62,7 +61,7 @@ def delete(conversation_id: str, service: TheService, asker: Asker) -> None:
     "/{conversation_id}/export",
     response_class=Response,
     responses={
-        200: {"content": {"text/markdown": {}, "application/json": {}, _WORD: {}}},
+        200: {"content": {"text/markdown": {}, "application/json": {}, WORD: {}}},
         **documented(404),
     },
 )
@@ -73,13 +72,9 @@ def export(
     asker.require("ask")
     found = service.assistant.conversation(conversation_id, asker.principal)
     if format == "docx":
-        return _file(export_docx(found, detect_language(found.title)), _WORD, found.title, "docx")
+        return attachment(
+            export_docx(found, detect_language(found.title)), WORD, found.title, "docx"
+        )
     if format == "json":
-        return _file(export_json(found), "application/json", found.title, "json")
-    return _file(export_markdown(found), "text/markdown; charset=utf-8", found.title, "md")
-
-
-def _file(content: str | bytes, media_type: str, title: str, ending: str) -> Response:
-    name = quote(f"{title}.{ending}", safe="")
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    return Response(content, media_type=media_type, headers=headers)
+        return attachment(export_json(found), "application/json", found.title, "json")
+    return attachment(export_markdown(found), "text/markdown; charset=utf-8", found.title, "md")
