@@ -263,6 +263,8 @@ class TestViews:
     RIGHTS = (
         ("/zh/", "reader"),
         ("/en/gradio_api/queue/join", "reader"),
+        ("/zh/strategy/", "reader"),
+        ("/en/strategy/gradio_api/queue/join", "reader"),
         ("/zh/documents", "editor"),
         ("/zh/documents/", "editor"),
         ("/en/documents/gradio_api/queue/join", "editor"),

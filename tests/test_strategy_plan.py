@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import pytest
-from strategy_companies import COMPANIES, company, profile_of
 
 from assistant.strategy.estimate.ranges import Range, figure
 from assistant.strategy.guidance import guidance
@@ -15,6 +14,7 @@ from assistant.strategy.roadmap import plan_road, road
 from assistant.strategy.types import Figure, Source, Statement, same
 from assistant.strategy.usecases import Weights
 from assistant.strategy.value import YUAN, YUAN_MONTH, estimate
+from evals.strategy import COMPANIES, company, profile_of
 
 PAPER = Source("company", same("手册"), quote=same("有。"), reference="c1")
 

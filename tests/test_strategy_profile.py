@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategy_companies import COMPANIES, company, profile_of
 
 from assistant.errors import QuestionError
 from assistant.strategy.profile import (
@@ -16,6 +15,7 @@ from assistant.strategy.profile import (
     parse_number,
     show,
 )
+from evals.strategy import COMPANIES, company, profile_of
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ class Scores:
 
     def total(self, weights: Weights) -> float:
         """Return the weighted sum, at most 5; rounded, so that equal sums compare equal."""
-        return round(sum(getattr(weights, a) * getattr(self, a).value for a in ASPECTS), 9)
+        total: float = sum(getattr(weights, a) * getattr(self, a).value for a in ASPECTS)
+        return round(total, 9)
 
 
 @dataclass(frozen=True)
