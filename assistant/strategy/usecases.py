@@ -1,90 +1,44 @@
-"""The use cases that suit a company: scored from its profile, ranked, and the ranking shaken.
-
-Value, feasibility, data readiness and risk count 1 to 5, a higher risk score meaning less risk
-(guidance, chapter 4). An unknown answer counts as the worse one, but never down to 1: only
-what is known keeps a use case out of the first batch.
-"""
+"""The use cases that suit a company, ranked by their scores, and how firm the ranking is."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import product
-from typing import Literal
 
-from assistant.errors import ConfigurationError
 from assistant.strategy.catalogue import UseCase, use_cases
 from assistant.strategy.guidance import guidance
 from assistant.strategy.profile import Profile
+from assistant.strategy.scoring import (
+    ASPECTS,
+    DEFAULT_WEIGHTS,
+    Aspect,
+    Score,
+    Scores,
+    Weights,
+    score,
+)
 from assistant.strategy.texts import words
-from assistant.strategy.types import Source, Statement, same
+from assistant.strategy.types import Statement
 
-Aspect = Literal["value", "feasibility", "data", "risk"]
+__all__ = [
+    "RankedUseCase",
+    "Ranking",
+    "Score",
+    "Scores",
+    "Sensitivity",
+    "Tolerance",
+    "UseCase",
+    "Weights",
+    "rank",
+    "sensitivity",
+    "use_cases",
+]
 
-ASPECTS: tuple[Aspect, ...] = ("value", "feasibility", "data", "risk")
-# Data that business systems hold: without an interface they come as exported files.
-IN_SYSTEMS = frozenset({"tables", "tickets", "transactions", "medical_records", "sensor"})
-QUALITY = {"clean": 5, "mixed": 3, "poor": 2}
-OWNERS = {"yes": 5, "partly": 4, "no": 2}
-# A risk score of at most this reaches customers or weighs more: the cautious take one off.
-GRAVE = 3
-UNKNOWN = 2
 # Sensitivity: weights move in hundredths; the grid's are 0.05 to 0.60 in twentieths.
 _STEPS = 100
 _GRID, _GRID_LEAST, _GRID_MOST = 20, 1, 12
-_SCALE = (4, "Which four aspects decide a large-model use case?")
 _VETO = (4, "Is a high score enough?")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """How much each score counts; brought to a sum of 1 (defaults: guidance, chapter 4)."""
-
-    value: float = 0.35
-    feasibility: float = 0.25
-    data: float = 0.25
-    risk: float = 0.15
-
-    def __post_init__(self) -> None:
-        given = astuple(self)
-        total = sum(given)
-        if not math.isfinite(total) or total <= 0 or min(given) < 0:
-            raise ConfigurationError(
-                f"Weights must be 0 or more, and not all 0: {given}. Correct them."
-            )
-        for aspect in ASPECTS:
-            object.__setattr__(self, aspect, getattr(self, aspect) / total)
-
-    def moved(self, aspect: Aspect, to: float) -> Weights:
-        """Return the weights with one set to ``to``, the others sharing the rest as before."""
-        rest = 1 - getattr(self, aspect)
-        shares = {a: getattr(self, a) / rest if rest else 1 / 3 for a in ASPECTS if a != aspect}
-        return Weights(**{a: share * (1 - to) for a, share in shares.items()}, **{aspect: to})
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score of 1 to 5 and why; ``missing`` are the profile's unknown fields that lowered it."""
-
-    value: int
-    reasons: tuple[Statement, ...]
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The four scores of a use case."""
-
-    value: Score
-    feasibility: Score
-    data: Score
-    risk: Score
-
-    def total(self, weights: Weights) -> float:
-        """Return the weighted sum, at most 5; rounded, so that equal sums compare equal."""
-        total: float = sum(getattr(weights, a) * getattr(self, a).value for a in ASPECTS)
-        return round(total, 9)
 
 
 @dataclass(frozen=True)
@@ -154,7 +108,7 @@ class Sensitivity:
 
 def rank(
     profile: Profile,
-    weights: Weights = Weights(),
+    weights: Weights = DEFAULT_WEIGHTS,
     catalogue: Sequence[UseCase] | None = None,
 ) -> Ranking:
     """Return the use cases that suit a company, the best first.
@@ -196,12 +150,7 @@ def sensitivity(ranking: Ranking, top: int = 3) -> Sensitivity:
 
 def _placed(use_case: UseCase, profile: Profile, weights: Weights) -> RankedUseCase:
     stated = profile.many("functions")
-    scores = Scores(
-        _value(use_case, profile),
-        _feasibility(use_case, profile),
-        _data(use_case, profile),
-        _risk(use_case, profile),
-    )
+    scores = score(use_case, profile)
     unknown = [key for aspect in ASPECTS for key in getattr(scores, aspect).missing]
     if not profile.known("industry"):
         unknown.append("industry")
@@ -220,98 +169,12 @@ def _order(each: RankedUseCase, weights: Weights) -> tuple[float, int, int, str]
     return -scores.total(weights), -scores.value.value, -scores.feasibility.value, each.use_case.id
 
 
-def _value(use_case: UseCase, profile: Profile) -> Score:
-    """One more for a stated goal and function served, one less where no function is."""
-    score = use_case.value
-    reasons = [_rated("value", score, use_case.benefit.source())]
-    missing = tuple(key for key in ("goals", "functions") if not profile.many(key))
-    serves_goal = not set(profile.many("goals")).isdisjoint(use_case.goals)
-    if "functions" in missing:
-        score = _lowered(score, UNKNOWN)
-        reasons.append(_said("functions_unknown", profile, "functions"))
-    elif set(profile.many("functions")).isdisjoint(use_case.functions):
-        score = _lowered(score)
-        reasons.append(_said("functions_unserved", profile, "functions"))
-    elif serves_goal:
-        score = min(5, score + 1)
-        reasons.append(_said("goals_served", profile, "goals", "functions"))
-    if "goals" in missing:
-        reasons.append(_said("goals_unknown", profile, "goals"))
-    return Score(score, tuple(reasons), missing)
-
-
-def _feasibility(use_case: UseCase, profile: Profile) -> Score:
-    """One less where the data lie in systems that have no interface."""
-    score, interfaces = use_case.feasibility, profile.one("interfaces")
-    reasons = [_rated("feasibility", score)]
-    if not any(IN_SYSTEMS.issuperset(kinds) for kinds in use_case.needs()):
-        return Score(score, tuple(reasons))
-    if interfaces is None:
-        reasons.append(_said("interfaces_unknown", profile, "interfaces"))
-        return Score(_lowered(score, UNKNOWN), tuple(reasons), ("interfaces",))
-    if interfaces == "none":
-        score = _lowered(score)
-        reasons.append(_said("interfaces_none", profile, "interfaces"))
-    return Score(score, tuple(reasons))
-
-
-def _data(use_case: UseCase, profile: Profile) -> Score:
-    """The weakest decides: kinds at hand, quality, owners; only missing data count 1."""
-    missing = [k for k in ("data_kinds", "data_quality", "data_owners") if not profile.known(k)]
-    held = set(profile.many("data_kinds"))
-    levels = [
-        QUALITY.get(profile.one("data_quality") or "", UNKNOWN),
-        OWNERS.get(profile.one("data_owners") or "", UNKNOWN),
-    ]
-    if "data_kinds" in missing:
-        levels.append(UNKNOWN)
-        reasons = [_said("kinds_unknown", profile, "data_kinds")]
-    elif any(held.isdisjoint(kinds) for kinds in use_case.needs()):
-        levels.append(1)
-        reasons = [_said("kinds_missing", profile, "data_kinds")]
-    else:
-        reasons = [_said("kinds_held", profile, "data_kinds")]
-    for key, known in (("data_quality", QUALITY), ("data_owners", OWNERS)):
-        text = profile.one(key) if profile.one(key) in known else "unknown"
-        reasons.append(_said(f"{key}_{text}", profile, key))
-    return Score(min(levels), tuple(reasons), tuple(missing))
-
-
-def _risk(use_case: UseCase, profile: Profile) -> Score:
-    """One less for the cautious where errors reach customers or weigh more."""
-    score, appetite = use_case.risk, profile.one("risk_appetite")
-    reasons = [_rated("risk", score)]
-    if score > GRAVE or appetite in ("medium", "high"):
-        return Score(score, tuple(reasons))
-    if appetite is None:
-        reasons.append(_said("appetite_unknown", profile, "risk_appetite"))
-        return Score(_lowered(score, UNKNOWN), tuple(reasons), ("risk_appetite",))
-    reasons.append(_said("appetite_low", profile, "risk_appetite"))
-    return Score(_lowered(score), tuple(reasons))
-
-
-def _lowered(score: int, least: int = 1) -> int:
-    return min(score, max(least, score - 1))
-
-
-def _rated(aspect: Aspect, score: int, *more: Source) -> Statement:
-    """Say what the catalogue gives an aspect: the editors' rating on the guidance's scale."""
-    rating = Source("assumption", words("usecases", "rating"), reference="usecases")
-    name = words("usecases", aspect)
-    text = words("usecases", "rated").filled(aspect=name, score=same(str(score)))
-    return Statement(text, (guidance(*_SCALE), rating, *more))
-
-
-def _said(text: str, profile: Profile, *keys: str) -> Statement:
-    return Statement(words("usecases", text), tuple(s for k in keys for s in profile.sources(k)))
-
-
 def _held(scores: Scores) -> Iterator[Statement]:
     for aspect in ASPECTS:
-        score: Score = getattr(scores, aspect)
-        if score.value == 1:
+        given: Score = getattr(scores, aspect)
+        if given.value == 1:
             text = words("usecases", "held").filled(aspect=words("usecases", aspect))
-            because = (s for reason in score.reasons for s in reason.sources)
+            because = (s for reason in given.reasons for s in reason.sources)
             yield Statement(text, tuple(dict.fromkeys((guidance(*_VETO), *because))))
 
 
