@@ -44,7 +44,10 @@ def test_both_have_the_same_methods_with_the_same_arguments() -> None:
             if not name.startswith("_") and name not in AT_HOME
         }
 
-    assert methods(Client) == methods(Assistant)
+    here, there = methods(Assistant), methods(Client)
+    # Each gives its own kind of strategies, which have a contract of their own.
+    assert here.pop("strategies").split(" ->")[0] == there.pop("strategies").split(" ->")[0]
+    assert there == here
 
 
 def journey(door: Assistant | Client, papers: Path) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_seven_billion_from_scratch_takes_4130_gpu_hours() -> None:
     assert round(found.days.likely * 24, 1) == 64.5
     assert round(found.days.likely, 1) == 2.7
     assert round(train(Job(7e9, 140e9), find_gpu("H100")).days.likely) == 172
-    assert "1.4×10¹¹" in found.operations.formula
+    assert "1.4×10^11" in found.operations.formula
 
 
 def test_lora_takes_35_minutes_and_five_trials_three_hours() -> None:
@@ -274,7 +274,7 @@ def test_a_range_out_of_order_is_refused() -> None:
 
 def test_numbers_read_as_written() -> None:
     written = [number(v) for v in (0, 0.4, 88_000, 1.4e11, 9.999e9, 0.0001)]
-    assert written == ["0", "0.4", "88,000", "1.4×10¹¹", "1×10¹⁰", "1×10⁻⁴"]
+    assert written == ["0", "0.4", "88,000", "1.4×10^11", "1×10^10", "1×10^-4"]
 
 
 @settings(max_examples=30, deadline=None)

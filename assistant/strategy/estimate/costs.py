@@ -210,7 +210,7 @@ def _in_calls(even: Figure, load: Load) -> Figure:
         Words("盈亏平衡的每月调用次数", "Break-even in calls a month"),
         range_of(even) * (1e6 / load.call_tokens),
         Words("次/月", "calls a month"),
-        f"{number(even.likely)} × 10⁶ ÷ {number(load.call_tokens)}",
+        f"{number(even.likely)} × 10^6 ÷ {number(load.call_tokens)}",
         even.sources,
     )
 

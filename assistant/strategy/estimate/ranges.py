@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from assistant.strategy.types import Figure, Source, Words
 
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
 
 @dataclass(frozen=True)
 class Range:
@@ -97,7 +95,10 @@ def share(name: str, value: float) -> float:
 
 
 def number(value: float) -> str:
-    """Write a number as a formula shows it: ``0.4``, ``88,000``, ``1.4×10¹¹``."""
+    """Write a number as a formula shows it: ``0.4``, ``88,000``, ``1.4×10^11``.
+
+    Fonts for Chinese lack some of the raised digits.
+    """
     if value == 0:
         return "0"
     if 1e-3 <= abs(value) < 1000:
@@ -105,4 +106,4 @@ def number(value: float) -> str:
     if 1000 <= abs(value) < 1e7:
         return f"{value:,.0f}"
     mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{float(mantissa):g}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{float(mantissa):g}×10^{int(exponent)}"

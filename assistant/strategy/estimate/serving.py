@@ -240,7 +240,7 @@ def _first_token(
         Range(*(r.prompt_seconds + r.step_seconds(1) for r in (fast, likely, slow))),
         Words("秒", "seconds"),
         f"2 × {number(likely.model.active)} × {number(likely.load.prompt_tokens)} ÷ "
-        f"({likely.cards} × {number(likely.gpu.tflops)}×10¹² × {number(likely.utilisation)} × "
+        f"({likely.cards} × {number(likely.gpu.tflops)}×10^12 × {number(likely.utilisation)} × "
         f"{number(likely.split)}) "
         f"+ {number(likely.step_seconds(1))}",
         sources,
