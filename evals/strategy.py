@@ -17,7 +17,7 @@ import yaml
 from assistant.strategy import Brief, Given, Plan, Profile, Weights, form, make_plan, write
 from assistant.strategy.brief.appendix import figures
 from assistant.strategy.profile import answered, parse, show
-from assistant.strategy.shown import shown
+from assistant.strategy.shown import plain, shown
 from assistant.strategy.types import (
     Bullets,
     Heading,
@@ -143,7 +143,7 @@ def _values(value: object) -> Iterator[str]:
     elif isinstance(value, str):
         yield value
     elif isinstance(value, int | float):
-        yield f"{value} {value:,.0f} {value:g} {value:.2f} {value:.1f}"
+        yield f"{value} {value:g} {value:.2f} {value:.1f} {plain(value)}"
     elif isinstance(value, tuple | list):
         yield str(len(value))
         for each in value:

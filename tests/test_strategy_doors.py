@@ -173,7 +173,7 @@ def test_the_interview_is_led_in_the_terminal_left_twice_and_ends_in_a_brief(
     told = assistant_command(tmp_path, "strategy", "resume", strategy, stdin=rest)
     assert "问完了" in told and f"strategy brief {strategy}" in told
     assert strategy in assistant_command(tmp_path, "strategy", "list")
-    assert "418 人" in assistant_command(tmp_path, "strategy", "profile", strategy)
+    assert "418人" in assistant_command(tmp_path, "strategy", "profile", strategy)
     changed = assistant_command(tmp_path, "strategy", "profile", strategy, "--against", "0")
     assert "employees" in changed
     out = tmp_path / "brief"

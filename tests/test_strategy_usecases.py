@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 from pydantic import ValidationError
 
-from assistant.errors import ConfigurationError
+from assistant.errors import QuestionError
 from assistant.strategy.catalogue import Catalogue, use_cases
 from assistant.strategy.profile import Given, Profile, Value, answered, form
 from assistant.strategy.scoring import ASPECTS
@@ -322,7 +322,7 @@ def test_weights_are_brought_to_a_sum_of_1() -> None:
     "wrong", [(0, 0, 0, 0), (1, -0.1, 0, 0), (float("nan"), 1, 1, 1), (float("inf"), 1, 1, 1)]
 )
 def test_wrong_weights_are_refused(wrong: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ConfigurationError, match="Weights"):
+    with pytest.raises(QuestionError, match="Weights"):
         Weights(*wrong)
 
 

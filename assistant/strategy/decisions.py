@@ -99,8 +99,13 @@ def _use_cases(profile: Profile, chosen: Sequence[RankedUseCase]) -> tuple[State
         text = words("decisions", "none_first").filled(fields=_names(open_ones[:5]))
         return (Statement(text, (guidance(4, "Is a high score enough?"),)),)
     best = chosen[0]
-    text = words("decisions", "first").filled(name=best.use_case.name, total=score(best.total))
-    first = Statement(text, (_score_rule(), *best.use_case.guidance_sources()), headline=True)
+    under_way = best.use_case.id in profile.many("in_pilot")
+    text = words("decisions", "finish" if under_way else "first").filled(
+        name=best.use_case.name, total=score(best.total)
+    )
+    pilot = profile.sources("in_pilot") if under_way else ()
+    sources = (*pilot, _score_rule(), *best.use_case.guidance_sources())
+    first = Statement(text, sources, headline=True)
     if len(chosen) == 1:
         return (first,)
     names = [each.use_case.name for each in chosen[1:]]

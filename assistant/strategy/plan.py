@@ -54,7 +54,7 @@ def make_plan(profile: Profile, findings: tuple[Statement, ...], weights: Weight
     """Return the plan for a company."""
     readiness = assess(profile)
     ranking = rank(profile, weights)
-    chosen = ranking.first_batch[:CHOSEN]
+    chosen = _chosen(ranking, profile)
     sizing = size(profile)
     costs = _costs(profile, sizing)
     running = cheapest(costs).per_month
@@ -92,3 +92,11 @@ def _costs(profile: Profile, sizing: Sizing) -> Costs:
         data_may_leave="yes" if allowed == "yes" or harmless else "no",
         owned_gpus=sizing.held,
     )
+
+
+def _chosen(ranking: Ranking, profile: Profile) -> tuple[RankedUseCase, ...]:
+    """Return the first round: what is in pilot already is finished first, then the ranking."""
+    in_pilot = profile.many("in_pilot")
+    under_way = [each for each in ranking.first_batch if each.use_case.id in in_pilot]
+    others = [each for each in ranking.first_batch if each not in under_way]
+    return tuple([*under_way, *others][:CHOSEN])

@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -117,7 +116,7 @@ class Profile:
     company: str = ""
     version: int = 0
     date: str = ""
-    answers: Mapping[str, Given] = field(default_factory=lambda: MappingProxyType({}))
+    answers: Mapping[str, Given] = field(default_factory=dict)
 
     def one(self, key: str) -> str | None:
         """Return the chosen option of a field, None when unknown."""
@@ -149,7 +148,7 @@ class Profile:
 
     def with_answer(self, key: str, given: Given) -> Profile:
         """Return the profile with one answer more, or another one."""
-        return replace(self, answers=MappingProxyType({**self.answers, key: given}))
+        return replace(self, answers={**self.answers, key: given})
 
     def _value(self, key: str) -> Value:
         given = self.answers.get(key)
@@ -202,7 +201,7 @@ def show(asked: Field, given: Given | None, language: Language) -> str:
         return "不清楚" if language == "zh" else "not known"
     if isinstance(given.value, float):
         number = f"{given.value:,.10g}"
-        return f"{number} {asked.unit.in_(language)}".strip()
+        return f"{number}{asked.unit.zh}" if language == "zh" else f"{number} {asked.unit.en}"
     if isinstance(given.value, str):
         return asked.options[given.value].in_(language) if asked.options else given.value
     names = [asked.options[v].in_(language) if asked.options else v for v in given.value]

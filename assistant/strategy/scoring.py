@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Literal
 
-from assistant.errors import ConfigurationError
+from assistant.errors import QuestionError
 from assistant.strategy.catalogue import UseCase
 from assistant.strategy.guidance import guidance
 from assistant.strategy.profile import Profile, form
@@ -44,9 +44,7 @@ class Weights:
         given = astuple(self)
         total = sum(given)
         if not math.isfinite(total) or total <= 0 or min(given) < 0:
-            raise ConfigurationError(
-                f"Weights must be 0 or more, and not all 0: {given}. Correct them."
-            )
+            raise QuestionError(f"Weights must be 0 or more, and not all 0: {given}. Correct them.")
         for aspect in ASPECTS:
             object.__setattr__(self, aspect, getattr(self, aspect) / total)
 
@@ -95,18 +93,22 @@ def score(use_case: UseCase, profile: Profile) -> Scores:
 
 
 def _value(use_case: UseCase, profile: Profile) -> Score:
-    """One more for a stated goal and function served, one less where no function is."""
+    """One more for a function and enough goals served, one less where no function is.
+
+    Two of the stated goals are enough, or the only one: most use cases serve some goal.
+    """
     level = use_case.value
     reasons = [_rated("value", level, use_case.benefit.source())]
     missing = tuple(key for key in ("goals", "functions") if not profile.many(key))
-    serves_goal = not set(profile.many("goals")).isdisjoint(use_case.goals)
+    goals = set(profile.many("goals"))
+    serves_goals = bool(goals) and len(goals & set(use_case.goals)) >= min(2, len(goals))
     if "functions" in missing:
         level = _lowered(level, UNKNOWN)
         reasons.append(_said("functions_unknown", profile, "functions"))
     elif set(profile.many("functions")).isdisjoint(use_case.functions):
         level = _lowered(level)
         reasons.append(_said("functions_unserved", profile, "functions"))
-    elif serves_goal:
+    elif serves_goals:
         level = min(5, level + 1)
         reasons.append(_said("goals_served", profile, "goals", "functions"))
     if "goals" in missing:

@@ -52,11 +52,11 @@ def _with_unit(number: str, unit: str, language: Language) -> str:
 
 
 def plain(value: float, *, money: bool = False) -> str:
-    """Return a number to about three digits: whole from 100 on, decimals below."""
+    """Return a number to three digits: an estimate is no more exact than that."""
     if math.isinf(value):
         return "∞"
     if abs(value) >= 100:
-        return f"{value:,.0f}"
+        return f"{float(f'{value:.3g}'):,.0f}"
     digits = 1 if abs(value) >= 10 or money else 2
     text = f"{value:,.{digits}f}".rstrip("0").rstrip(".")
     return text if float(text.replace(",", "")) or not value else f"{value:.2g}"

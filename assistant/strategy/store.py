@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
@@ -155,9 +154,7 @@ class StrategyStore:
             company=strategy.company,
             version=last,
             date=(rows[-1]["at"] if rows else strategy.updated_at.isoformat())[:10],
-            answers=MappingProxyType(
-                {row["key"]: _GIVEN.validate_json(row["given"]) for row in rows}
-            ),
+            answers={row["key"]: _GIVEN.validate_json(row["given"]) for row in rows},
         )
 
     def propose(

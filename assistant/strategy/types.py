@@ -5,7 +5,6 @@ Frozen data without behaviour of its own; nothing here reads a file or asks a mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -233,4 +232,4 @@ class Brief:
     subtitle: str
     date: str
     language: Language
-    blocks: Sequence[Block]
+    blocks: tuple[Block, ...]

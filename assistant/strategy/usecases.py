@@ -38,6 +38,7 @@ __all__ = [
 # Sensitivity: weights move in hundredths; the grid's are 0.05 to 0.60 in twentieths.
 _STEPS = 100
 _GRID, _GRID_LEAST, _GRID_MOST = 20, 1, 12
+_ORDER = (4, "In what order should several use cases proceed?")
 _VETO = (4, "Is a high score enough?")
 
 
@@ -159,7 +160,7 @@ def _placed(use_case: UseCase, profile: Profile, weights: Weights) -> RankedUseC
         scores=scores,
         total=scores.total(weights),
         relevant=not stated or not set(stated).isdisjoint(use_case.functions),
-        held=tuple(_held(scores)),
+        held=(*_held(scores), *_not_now(use_case, profile)),
         missing=tuple(dict.fromkeys(unknown)),
     )
 
@@ -176,6 +177,14 @@ def _held(scores: Scores) -> Iterator[Statement]:
             text = words("usecases", "held").filled(aspect=words("usecases", aspect))
             because = (s for reason in given.reasons for s in reason.sources)
             yield Statement(text, tuple(dict.fromkeys((guidance(*_VETO), *because))))
+
+
+def _not_now(use_case: UseCase, profile: Profile) -> Iterator[Statement]:
+    """Say that a use case is in use already, or that its risk allows preparation alone."""
+    if use_case.id in profile.many("in_use"):
+        yield Statement(words("usecases", "held_in_use"), profile.sources("in_use"))
+    if use_case.tier == "high":
+        yield Statement(words("usecases", "held_high_tier"), (guidance(*_ORDER),))
 
 
 def _notes(profile: Profile) -> Iterator[Statement]:

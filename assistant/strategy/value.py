@@ -1,4 +1,4 @@
-"""What the first use case is worth: hours saved, net benefit, what the pilot costs, payback.
+"""What easing the named work is worth: hours saved, benefit, what the pilot costs, payback.
 
 Ranges from the profile's figures and, where those are unknown, from ``data/assumptions.yaml``;
 every figure names which it was.
@@ -22,7 +22,7 @@ MONTHS = Words("个月", "months")
 
 @dataclass(frozen=True)
 class Value:
-    """The worth of the first use case; a figure is None where it cannot be computed.
+    """The worth of easing the named work; a figure is None where it cannot be computed.
 
     ``benefit`` is before running costs. ``payback`` is None where the likely benefit does not
     cover the likely running cost, or too little is known; ``missing`` are the profile's fields
@@ -42,7 +42,7 @@ def assumptions() -> Prices:
 
 
 def estimate(profile: Profile, running: Figure) -> Value:
-    """Return the worth of the first use case, with ``running`` as its monthly running cost."""
+    """Return the worth of easing the named work at a monthly running cost of ``running``."""
     assumed = assumptions()
     needed = ("enquiries_per_month", "minutes_per_enquiry")
     missing = tuple(key for key in (*needed, "hourly_cost") if not profile.known(key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from assistant.strategy.interview import Turn
@@ -12,6 +12,8 @@ from assistant.strategy.types import Brief
 from assistant.strategy.usecases import Weights
 from assistant.surfaces.connection import Connection
 from assistant.types import Language, Principal
+
+Value = TypeVar("Value")
 
 _PATH = "/v1/strategies"
 
@@ -33,8 +35,7 @@ class RemoteStrategies:
 
     def read_papers(self, strategy_id: str) -> int:
         """Have the papers read anew; return for how many fields they propose an answer."""
-        read: dict[str, int] = self._call("POST", f"{_of(strategy_id)}/papers", dict[str, int])
-        return read["proposals"]
+        return self._call("POST", f"{_of(strategy_id)}/papers", dict[str, int])["proposals"]
 
     def all(self) -> list[Strategy]:
         """Return the principal's strategies, latest first."""
@@ -55,7 +56,7 @@ class RemoteStrategies:
     def answer(self, strategy_id: str, key: str, text: str) -> None:
         """Settle one field of the profile."""
         path = f"{_of(strategy_id)}/answers/{quote(key, safe='') or '-'}"
-        self._call("PUT", path, None, json={"text": text})
+        self._do("PUT", path, json={"text": text})
 
     def profile(self, strategy_id: str, version: int | None = None) -> Profile:
         """Return the company's profile, as of a version if one is given."""
@@ -84,12 +85,16 @@ class RemoteStrategies:
 
     def delete(self, strategy_id: str) -> None:
         """Delete a strategy with all its versions, for good."""
-        self._call("DELETE", _of(strategy_id), None)
+        self._do("DELETE", _of(strategy_id))
 
-    def _call(self, method: str, path: str, kind: Any, **request: Any) -> Any:
-        return self._connection.call(
+    def _call(self, method: str, path: str, kind: type[Value], **request: Any) -> Value:
+        found: Value = self._connection.call(
             method, _PATH + path, kind, principal=self._principal, **request
         )
+        return found
+
+    def _do(self, method: str, path: str, **request: Any) -> None:
+        self._connection.call(method, _PATH + path, None, principal=self._principal, **request)
 
 
 def _of(strategy_id: str) -> str:

@@ -21,8 +21,11 @@ from assistant.surfaces.terminal import (
 )
 
 if TYPE_CHECKING:
-    from assistant.strategy import Brief, Strategies, Turn, Weights
+    from assistant.strategy import Strategies, Turn, Weights
+    from assistant.surfaces.strategies import RemoteStrategies
     from assistant.types import Language
+
+    Desk = Strategies | RemoteStrategies
 
 app = typer.Typer(
     help="Lead a company from questions to a written, cited strategy.", no_args_is_help=True
@@ -176,7 +179,7 @@ def delete(strategy_id: StrategyId, user: User = "anonymous", group: Groups = No
         assistant.strategies(principal_of(user, group)).delete(strategy_id)
 
 
-def _converse(strategies: Strategies, turn: Turn) -> None:
+def _converse(strategies: Desk, turn: Turn) -> None:
     """Hold the interview until it is done or left."""
     typer.echo(turn.text)
     while not turn.done and (said := next_question()):
@@ -189,7 +192,7 @@ def _converse(strategies: Strategies, turn: Turn) -> None:
 
 
 def _write(
-    strategies: Strategies,
+    strategies: Desk,
     strategy_id: str,
     out: Path,
     language: BriefLanguage,
@@ -198,11 +201,11 @@ def _write(
 ) -> None:
     from assistant.strategy.render import write_brief
 
-    spoken: tuple[Language, ...] = (
-        ("zh", "en") if language == BriefLanguage.both else (language.value,)
-    )
+    spoken: list[Language] = ["zh", "en"]
     for each in spoken:
-        written: Brief = strategies.brief(strategy_id, language=each, weights=weights, prose=prose)
+        if language not in (BriefLanguage.both, each):
+            continue
+        written = strategies.brief(strategy_id, language=each, weights=weights, prose=prose)
         for path in write_brief(written, out, f"brief.{each}"):
             if path.suffix != ".png":
                 typer.echo(str(path))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from assistant.strategy.brief.writer import Writer
 from assistant.strategy.guidance import guidance
 from assistant.strategy.plan import Plan
+from assistant.strategy.scoring import ASPECTS
 from assistant.strategy.shown import score
 from assistant.strategy.types import Block, Bullets, Chart, Dot, Heading, Source, Table
-from assistant.strategy.usecases import ASPECTS, RankedUseCase
+from assistant.strategy.usecases import RankedUseCase
 
 # So many of the ranking are shown, and so many that are held back are explained.
 SHOWN, HELD_SHOWN = 12, 6
