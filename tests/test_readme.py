@@ -70,10 +70,15 @@ def test_the_generated_parts_are_todays(part: str) -> None:
     assert expected in text, "the README is out of date: run `make readme`"
 
 
-def test_the_python_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+def test_the_python_examples_run_one_after_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
+    assert "brief.zh.md" in printed
     assert "('leave.md',) ()" in printed
     assert "十五天带薪年假[1]。" in printed
     assert "sources" in printed

@@ -28,7 +28,12 @@ def _sizing(writer: Writer, plan: Plan) -> list[Block]:
     sizing, load = plan.sizing, plan.sizing.load
     lead = writer.paragraph(
         "sizing_lead",
-        (*sizing.users.sources, *assumptions().sources("calls_per_day"), *sizing.card.sources),
+        (
+            *sizing.users.sources,
+            *assumptions().sources("calls_per_day"),
+            *sizing.card.sources,
+            sizing_rule(),
+        ),
         users=writer.show(sizing.users),
         calls=plain(load.calls_per_user_day),
         month=plain(load.calls),
@@ -37,7 +42,7 @@ def _sizing(writer: Writer, plan: Plan) -> list[Block]:
         card=sizing.card.text,
     )
     table = Table(
-        caption=writer.cited(writer.text("sizing_table"), (sizing_rule(),)),
+        caption=writer.text("sizing_table"),
         columns=writer.columns("model", "bits", "weights", "streams", "speed", "cards"),
         rows=tuple(_size(writer, each) for each in sizing.sizes),
         widths=(0.22, 0.12, 0.18, 0.16, 0.16, 0.16),
