@@ -21,7 +21,7 @@ from web_service import (
 from assistant.accounts.records import ApiKey, AuditEntry, Role
 from assistant.surfaces.http.records import Job
 from assistant.surfaces.http.service import Service
-from assistant.surfaces.web import administration, desk, documents, quality
+from assistant.surfaces.web import administration, desk, documents, quality, strategy
 from assistant.surfaces.web.administration import (
     Administration,
     counted,
@@ -39,7 +39,9 @@ from assistant.types import Language, Progress
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("build", [documents.build, quality.build, administration.build])
+@pytest.mark.parametrize(
+    "build", [documents.build, quality.build, administration.build, strategy.build]
+)
 def test_handlers_are_private_and_have_lines_of_their_own(
     service: Service, build: Callable[..., gr.Blocks], language: Language
 ) -> None:

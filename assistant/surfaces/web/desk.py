@@ -1,8 +1,8 @@
 """What the views share: parts, events, templates.
 
 Their parts are HTML made here; the browser sends events of one component, the desk, with
-what its reader chose. Those for documents, quality and administration change things through
-the server's own API, so that no right is asked for in two places. The server keeps nothing
+what its reader chose. Those for documents, quality, strategies and administration change things
+through the server's own API, so that no right is asked for in two places. The server keeps nothing
 about an open page.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import monotonic_ns
 from typing import Any
 
 import gradio as gr
@@ -25,7 +26,7 @@ from assistant.surfaces.web.wording import Texts
 from assistant.types import EVERYONE_GROUP
 
 # Gradio finds the names of a component's own events in this script.
-_SCRIPT = "window.assistantDesk(element, trigger, ['show', 'open', 'jobs', 'failed'])"
+_SCRIPT = "window.{name}(element, trigger, ['show', 'open', 'jobs', 'failed'])"
 _LONGEST = 500
 # Handlers of one event that may run at the same time.
 _AT_ONCE = 8
@@ -36,9 +37,13 @@ def region(name: str | None = None, value: str = "") -> gr.HTML:
     return gr.HTML(value, elem_id=name, js_on_load=None, apply_default_css=False)
 
 
-def desk(value: str) -> gr.HTML:
-    """Return the component whose events the browser sends; ``value`` is its first content."""
-    return gr.HTML(value, elem_id="desk", js_on_load=_SCRIPT, apply_default_css=False)
+def desk(value: str, script: str = "assistantDesk") -> gr.HTML:
+    """Return the component whose events the browser sends.
+
+    ``value`` is its first content, ``script`` the browser's function that works it.
+    """
+    begin = _SCRIPT.format(name=script)
+    return gr.HTML(value, elem_id="desk", js_on_load=begin, apply_default_css=False)
 
 
 def on(
@@ -108,7 +113,9 @@ class View:
             admitted(self._service, request, self._scope, counted=False)
         except AssistantError as error:
             tell(error, self._texts)
-        return str(self.parts.notice(plain(chosen(event, "detail"), self._texts)))
+        told = self.parts.notice(plain(chosen(event, "detail"), self._texts))
+        # Gradio shows a part only when it differs: what was closed could not come again.
+        return f'{told}<i hidden data-at="{monotonic_ns()}"></i>'
 
 
 def number(event: gr.EventData, name: str, default: int) -> int:

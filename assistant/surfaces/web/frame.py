@@ -23,6 +23,7 @@ from assistant.surfaces.web.wording import Texts, lang
 
 VIEWS: dict[str, Scope] = {
     "chat": "ask",
+    "strategy": "ask",
     "documents": "documents",
     "quality": "admin",
     "settings": "admin",

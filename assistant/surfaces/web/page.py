@@ -15,13 +15,14 @@ from assistant.errors import NotFoundError
 from assistant.surfaces.http.door import is_page
 from assistant.surfaces.http.pages import language_of
 from assistant.surfaces.http.service import Service
-from assistant.surfaces.web import administration, chat, documents, quality
+from assistant.surfaces.web import administration, chat, documents, quality, strategy
 from assistant.surfaces.web.frame import head, header, mounting
 from assistant.surfaces.web.wording import Texts, lang, load_texts
 from assistant.types import Language
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 BUILDERS: dict[str, Callable[[Service, Texts], gr.Blocks]] = {
+    "strategy": strategy.build,
     "documents": documents.build,
     "quality": quality.build,
     "settings": administration.build,

@@ -441,4 +441,5 @@ window.assistantDesk = (desk, trigger) => {
     arrived();
   }).observe(find("#view"), { childList: true, subtree: true });
   show();
+  return { fire, show, toast, refused, words };
 };
