@@ -12,7 +12,7 @@ from assistant.strategy.evidence import Proposal, Reading
 from assistant.strategy.interview import Interview
 from assistant.strategy.profile import form
 from assistant.strategy.store import StrategyStore
-from assistant.strategy.types import Source, same
+from assistant.strategy.types import Source, Words, same
 from assistant.types import Language, Principal
 
 ANNA, BEN = Principal("anna"), Principal("ben")
@@ -125,6 +125,35 @@ def test_what_is_not_understood_changes_nothing_and_says_what_is_expected(
     interview.say("制造")
     assert "数字" in interview.say("很多").text
     assert "没有“颜色”" in interview.say("修改 颜色").text
+
+
+def test_commands_are_whole_words_and_fields_are_found_by_their_names(
+    store: StrategyStore,
+) -> None:
+    interview = begun(store, "en")
+    assert interview.say("change functions").asking == "functions"
+    interview.say("Editorial work")
+    [strategy] = store.of(ANNA)
+    assert store.profile(strategy).many("functions") == ("editorial",)
+    assert interview.say("change GPUs at hand").asking == "gpus"
+    assert interview.say("CHANGE evaluation").asking == "evaluation"
+    assert begun(store).say("修改可用的GPU").asking == "gpus"
+
+
+def test_an_option_is_quoted_by_its_name_and_not_by_its_number(store: StrategyStore) -> None:
+    turn = begun(store).say("1")
+    profile = store.profile(store.get(turn.strategy_id, ANNA))
+    assert profile.source("industry").quote == Words("制造", "Manufacturing")
+
+
+def test_a_turn_comes_in_pieces_too(store: StrategyStore) -> None:
+    interview = begun(store, read=True)
+    turn = interview.say("为什么")
+    assert turn.text.startswith(turn.lead) and turn.question in turn.text
+    assert turn.proposal == "制造" and [q.against for q in turn.quotes] == [""]
+    turn = interview.say("对")
+    assert [q.against for q in turn.quotes] == ["", "402人"]
+    assert "旧册" in turn.quotes[1].text
 
 
 def test_it_can_be_finished_early(store: StrategyStore) -> None:

@@ -26,7 +26,7 @@ def golden(request: pytest.FixtureRequest) -> tuple[dict[str, object], Plan]:
 
 
 def given(value: object, *sources: Source) -> Given:
-    return Given(value, sources or (answered("industry", "x"),))  # type: ignore[arg-type]
+    return Given(value, sources or (answered("industry", same("x")),))  # type: ignore[arg-type]
 
 
 def money(low: float, likely: float, high: float) -> Figure:

@@ -15,6 +15,7 @@ from assistant.strategy.profile import (
     parse_number,
     show,
 )
+from assistant.strategy.types import same
 from evals.strategy import COMPANIES, company, profile_of
 
 
@@ -38,6 +39,11 @@ from evals.strategy import COMPANIES, company, profile_of
         ("personal_data", "No.", "no"),
         ("goals", "1 3 5", ("cost", "quality", "risk")),
         ("goals", "改善客户体验、降低成本", ("cost", "service")),
+        ("goals", "Better quality and fewer errors, and save time", ("speed", "quality")),
+        ("functions", "Office work", ("office",)),
+        ("functions", "it and hr", ("it", "hr")),
+        ("in_use", "Customer-service assistant", ("customer-service-assistant",)),
+        ("data_quality", "已整理，版本清楚，有人维护", "clean"),
         ("data_kinds", "documents and images", ("documents", "images")),
         ("gpus", "4块NVIDIA L20 48GB 和 2 x RTX 4090", ("4 × L20", "2 × RTX 4090")),
         ("gpus", "8×H100", ("8 × H100",)),
@@ -105,7 +111,7 @@ def test_every_field_says_why_it_is_asked_and_has_its_options_in_both_languages(
 def test_versions_are_compared_field_by_field() -> None:
     before = Profile()
     asked = form().field("employees")
-    after = before.with_answer("employees", Given(418.0, (answered("employees", "418"),)))
+    after = before.with_answer("employees", Given(418.0, (answered("employees", same("418")),)))
     assert [(c.key, c.before, c.after) for c in compare(before, after, "zh")] == [
         ("employees", "", "418人")
     ]
@@ -116,7 +122,7 @@ def test_versions_are_compared_field_by_field() -> None:
 
 
 def test_an_unknown_field_rests_on_an_assumption_and_a_known_one_on_who_said_it() -> None:
-    profile = Profile().with_answer("employees", Given(5.0, (answered("employees", "5"),)))
+    profile = Profile().with_answer("employees", Given(5.0, (answered("employees", same("5")),)))
     assert profile.source("employees").kind == "answer"
     assert profile.source("budget").kind == "assumption"
     assert "预算" in profile.source("budget").title.zh

@@ -17,6 +17,7 @@ from assistant.strategy.profile import (
     Field,
     Given,
     Profile,
+    Value,
     answered,
     form,
     parse,
@@ -24,27 +25,41 @@ from assistant.strategy.profile import (
 )
 from assistant.strategy.store import Strategy, StrategyStore
 from assistant.strategy.texts import load_data, words
-from assistant.strategy.types import Source, Words
+from assistant.strategy.types import Source, Words, same
 from assistant.types import Principal
 
 _QUOTED = 3
 
 
 @dataclass(frozen=True)
+class Quoted:
+    """A quotation for a proposal; ``against`` is the other value that it speaks for instead."""
+
+    text: str
+    against: str = ""
+
+
+@dataclass(frozen=True)
 class Turn:
     """What the interview says now, in the strategy's language.
 
-    ``asking`` is the field in question, ``""`` once all are settled (``done``); ``choices``
-    are what may be clicked instead of typed; ``answered`` of ``total`` are settled.
+    ``text`` is all of it for a door that shows text alone; the same in its pieces is ``lead``
+    (what is said to the last words), ``question``, ``choices``, and ``proposal`` with its
+    ``quotes``. ``asking`` is the field in question, ``""`` once all are settled (``done``);
+    ``answered`` of ``total`` are settled.
     """
 
     strategy_id: str
     text: str
     asking: str
-    choices: tuple[str, ...]
     answered: int
     total: int
     done: bool
+    lead: str = ""
+    question: str = ""
+    choices: tuple[str, ...] = ()
+    proposal: str = ""
+    quotes: tuple[Quoted, ...] = ()
 
 
 class Interview:
@@ -89,7 +104,7 @@ class Interview:
             QuestionError: there is no such field, or the words do not fit it.
         """
         field = form().field(key)
-        self._store.answer(self._id, {key: Given(parse(field, text), (answered(key, text),))})
+        self._store.answer(self._id, {key: _settled(field, parse(field, text), text)})
 
     # -- answers ----------------------------------------------------------------------------
 
@@ -105,7 +120,7 @@ class Interview:
         except QuestionError:
             expected = self._say(f"expect_{_EXPECTED[asking.kind]}", unit=self._in(asking.unit))
             return self._turn(self._say("not_understood", said=said[:60], expected=expected))
-        return self._keep(asking, Given(value, (answered(asking.key, said),)))
+        return self._keep(asking, _settled(asking, value, said))
 
     def _keep(self, asking: Field, given: Given) -> Turn:
         self._store.answer(self._id, {asking.key: given})
@@ -137,12 +152,12 @@ class Interview:
         return self._turn()
 
     def _change(self, name: str) -> Turn:
-        matching = [field for field in form().fields if _names(field, name)]
-        if not matching:
+        found = _named(name)
+        if found is None:
             names = [self._in(field.name) for field in form().fields]
             fields = ("、" if self._language == "zh" else ", ").join(names)
             return self._turn(self._say("no_field", said=name[:60], fields=fields))
-        self._store.ask_for(self._id, matching[0].key)
+        self._store.ask_for(self._id, found.key)
         return self._turn()
 
     def _accept_all(self) -> Turn:
@@ -187,22 +202,30 @@ class Interview:
     def _turn(self, lead: str = "", *, question: bool = True) -> Turn:
         asking = self._asking()
         answers = self._profile().answers
-        parts = [lead]
+        open_question = self._question(asking) if question else ""
+        proposal = self._proposals().get(asking.key) if asking and question else None
+        value, quotes = self._proposed(asking, proposal) if asking and proposal else ("", ())
+        pieces = [open_question]
         if asking and question:
-            parts.append(self._question(asking))
-        elif not asking and question:
-            parts.append(self._say("done"))
+            pieces += [self._listed(asking), self._proposal_text(value, quotes)]
+        told = "\n".join(piece for piece in pieces if piece)
         return Turn(
             strategy_id=self._id,
-            text="\n\n".join(part for part in parts if part),
+            text="\n\n".join(part for part in (lead, told) if part),
             asking=asking.key if asking else "",
-            choices=tuple(self._in(name) for name in asking.options.values()) if asking else (),
             answered=len(answers),
             total=len(form().fields),
             done=asking is None,
+            lead=lead,
+            question=open_question,
+            choices=tuple(self._in(name) for name in asking.options.values()) if asking else (),
+            proposal=value,
+            quotes=quotes,
         )
 
-    def _question(self, asking: Field) -> str:
+    def _question(self, asking: Field | None) -> str:
+        if asking is None:
+            return self._say("done")
         keys = [field.key for field in form().fields]
         position = self._say(
             "position",
@@ -210,29 +233,37 @@ class Interview:
             total=len(keys),
             part=self._in(form().parts[asking.part]),
         )
-        lines = [position + self._in(asking.question)]
-        if asking.options:
-            several = self._say("several") if asking.kind == "many" else ""
-            named = [f"{n} {self._in(name)}" for n, name in enumerate(asking.options.values(), 1)]
-            separator = "，" if self._language == "zh" else ", "
-            lines.append(self._say("options", options=separator.join(named)) + several)
-        proposal = self._proposals().get(asking.key)
-        if proposal:
-            lines.append(self._proposed(asking, proposal))
-        return "\n".join(lines)
+        return position + self._in(asking.question)
 
-    def _proposed(self, asking: Field, proposal: Proposal) -> str:
-        quotes = [self._quoted(source) for source in proposal.reading.sources[:_QUOTED]]
+    def _listed(self, asking: Field) -> str:
+        """Return the options of a field by number, nothing for a field without."""
+        if not asking.options:
+            return ""
+        several = self._say("several") if asking.kind == "many" else ""
+        named = [f"{n} {self._in(name)}" for n, name in enumerate(asking.options.values(), 1)]
+        separator = "，" if self._language == "zh" else ", "
+        return self._say("options", options=separator.join(named)) + several
+
+    def _proposed(self, asking: Field, proposal: Proposal) -> tuple[str, tuple[Quoted, ...]]:
+        """Return what the papers say of a field, with their words, and one contradiction."""
+        quotes = [Quoted(self._quoted(s)) for s in proposal.reading.sources[:_QUOTED]]
         for other in proposal.others[:1]:
-            value = show(asking, _given(other), self._language)
-            quotes += [self._say("conflict", value=value), self._quoted(other.sources[0])]
-        value = show(asking, _given(proposal.reading), self._language)
-        return self._say("proposal", value=value, quotes="\n".join(quotes))
+            against = show(asking, _given(other), self._language)
+            quotes.append(Quoted(self._quoted(other.sources[0]), against))
+        return show(asking, _given(proposal.reading), self._language), tuple(quotes)
+
+    def _proposal_text(self, value: str, quotes: tuple[Quoted, ...]) -> str:
+        lines = []
+        for quote in quotes:
+            if quote.against:
+                lines.append(self._say("conflict", value=quote.against))
+            lines.append(self._say("quote", quoted=quote.text))
+        return self._say("proposal", value=value, quotes="\n".join(lines)) if value else ""
 
     def _quoted(self, source: Source) -> str:
         place = self._in(source.place)
         return self._say(
-            "quote",
+            "quoted",
             title=self._in(source.title),
             place=f" · {place}" if place else "",
             quote=self._in(source.quote),
@@ -265,6 +296,15 @@ def _given(reading: Reading) -> Given:
     return Given(reading.value, reading.sources)
 
 
+def _settled(asked: Field, value: Value, said: str) -> Given:
+    """Return what somebody said as an answer; options are quoted by name, however they said it."""
+    if not asked.options or value is None:
+        return Given(value, (answered(asked.key, same(said)),))
+    named = Given(value, ())
+    quote = Words(show(asked, named, "zh"), show(asked, named, "en"))
+    return Given(value, (answered(asked.key, quote),))
+
+
 def _command(said: str) -> tuple[str, str]:
     """Return the command that somebody's words begin with, and the rest of them."""
     low = said.casefold().rstrip("。.!！?？ ")
@@ -272,18 +312,20 @@ def _command(said: str) -> tuple[str, str]:
         for each in forms:
             if low == each:
                 return command, ""
-            if command == "change" and low.startswith(each):
-                return command, said[len(each) :].strip()
+            begins = f"{each} " if each.isascii() else each
+            if command == "change" and low.startswith(begins):
+                return command, said[len(begins) :].strip()
     return "", said
 
 
-def _names(field: Field, name: str) -> bool:
-    """Tell whether somebody's words name a field: its key, or words of its question."""
+def _named(name: str) -> Field | None:
+    """Return the field that somebody's words name: by key or name, else by part of either."""
     low = name.casefold().strip()
-    return bool(low) and (
-        low.replace(" ", "_") == field.key
-        or low in field.name.zh
-        or low in field.name.en
-        or low in field.question.zh.casefold()
-        or low in field.question.en.casefold()
-    )
+    exact = [f for f in form().fields if low.replace(" ", "_") == f.key or low in _names(f)]
+    parts = [f for f in form().fields if low and any(low in each for each in _names(f))]
+    asked = [f for f in form().fields if low and low in (f.question.zh + f.question.en).casefold()]
+    return next(iter([*exact, *parts, *asked]), None)
+
+
+def _names(field: Field) -> tuple[str, str]:
+    return field.name.zh.casefold(), field.name.en.casefold()

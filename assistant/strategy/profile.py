@@ -177,10 +177,10 @@ def unknown(key: str) -> Source:
     )
 
 
-def answered(key: str, said: str) -> Source:
+def answered(key: str, said: Words) -> Source:
     """Return what somebody said in the interview as a source."""
     asked = form().field(key).question
-    return Source(kind="answer", title=asked, quote=same(said), reference=key)
+    return Source(kind="answer", title=asked, quote=said, reference=key)
 
 
 def compare(before: Profile, after: Profile, language: Language) -> list[Change]:
@@ -250,15 +250,33 @@ def _parse_choice(asked: Field, said: str) -> str:
 
 
 def _parse_many(asked: Field, said: str) -> tuple[str, ...]:
+    """Take whole names out of the words first, so that none is torn apart, then what is left."""
     if _NONE.fullmatch(said):
         return ()
-    parts = [part for part in _SEPARATOR.split(said) if part]
-    chosen = {option for part in parts for option in _options(asked, part)} or set(
-        _options(asked, said)
-    )
+    rest, chosen = said.casefold(), set[str]()
+    for name, option in sorted(_option_names(asked), key=lambda each: -len(each[0])):
+        if re.search(_whole(name), rest):
+            chosen.add(option)
+            rest = re.sub(_whole(name), " , ", rest)
+    for part in filter(None, _SEPARATOR.split(rest)):
+        chosen.update(_options(asked, part))
     if not chosen:
         raise QuestionError(_not_an_option(asked, said))
     return tuple(option for option in asked.options if option in chosen)
+
+
+def _option_names(asked: Field) -> list[tuple[str, str]]:
+    """Return every name of the options with its option: the key and both languages' names."""
+    return [
+        (unicodedata.normalize("NFKC", name).casefold(), key)
+        for key, words in asked.options.items()
+        for name in (key, words.zh, words.en)
+    ]
+
+
+def _whole(name: str) -> str:
+    """Return a pattern for a name that stands for itself, not within another word."""
+    return rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])" if name.isascii() else re.escape(name)
 
 
 def _parse_gpus(asked: Field, said: str) -> tuple[str, ...]:
@@ -278,29 +296,23 @@ def _parse_text(asked: Field, said: str) -> str:
 
 
 def _options(asked: Field, said: str) -> list[str]:
-    """Return the options that somebody may mean: by number, by key, or by name."""
+    """Return the options that somebody may mean: by number, by name, or by part of one name."""
     keys = list(asked.options)
-    if said.isdigit():
+    if said.isdecimal() and said.isascii():
         return [keys[int(said) - 1]] if 1 <= int(said) <= len(keys) else []
     low = said.casefold()
-    exact = [
-        key
-        for key, name in asked.options.items()
-        if low in (key.casefold(), name.zh.casefold(), name.en.casefold())
-    ]
+    exact = {option for name, option in _option_names(asked) if name == low}
     if exact:
-        return exact
+        return list(exact)
     if "yes" in asked.options and _YES.fullmatch(said):
         return ["yes"]
     for none in ("no", "none"):
         if none in asked.options and _NONE.fullmatch(said):
             return [none]
-    return [
-        key
-        for key, name in asked.options.items()
-        if len(low) > 1
-        and (low in name.zh.casefold() or low in name.en.casefold() or name.zh in said)
-    ]
+    names = [(name, option) for name, option in _option_names(asked) if not name.isascii()]
+    within = {option for name, option in names if name in low}
+    parts = {option for name, option in _option_names(asked) if len(low) > 1 and low in name}
+    return list(within or (parts if len(parts) == 1 else ()))
 
 
 def _not_an_option(asked: Field, said: str) -> str:

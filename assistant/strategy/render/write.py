@@ -23,7 +23,7 @@ _CHARTS = "charts"
 
 def write_brief(
     brief: Brief,
-    folder: Path,
+    folder: str | Path,
     stem: str,
     forms: Sequence[BriefForm] = FORMS,
     font: Path | None = None,
@@ -49,7 +49,7 @@ def write_brief(
         "pdf": lambda: {f"{stem}.pdf": to_pdf(brief, font)},
     }
     for form in forms:
-        files |= {folder / name: content for name, content in makers[form]().items()}
+        files |= {Path(folder) / name: content for name, content in makers[form]().items()}
     for path, content in files.items():
         _write(path, content)
     return tuple(files)

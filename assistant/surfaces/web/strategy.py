@@ -20,7 +20,7 @@ from assistant.strategy.store import Strategy
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.desk import View, admitted, chosen, desk, on, region, sent
 from assistant.surfaces.web.frame import tell, view
-from assistant.surfaces.web.strategy_talk import known, lay_out, lead_of
+from assistant.surfaces.web.strategy_talk import choices, known
 from assistant.surfaces.web.wording import Texts
 from assistant.types import Language
 
@@ -113,13 +113,15 @@ class StrategyView(View):
         """Return how far a strategy is, its open question, its brief, and what is known."""
         strategy = strategies.get(chosen(event, "id"))
         turn = strategies.ask(strategy.id)
-        lead = lead_of(sent(event, "said")[:LONGEST_SAID], turn.text)
-        asked = lay_out(turn, strategy.language, self._texts.language)
+        lead = sent(event, "said")[:LONGEST_SAID]
+        field = form().field(turn.asking) if turn.asking else None
+        buttons = choices(field, self._texts.language) if field else ()
+        several = field is not None and field.kind == "many"
         table = known(strategies.profile(strategy.id), self._texts.language)
         open_ones = turn.total - turn.answered
         return (
             str(self.parts.top(strategy, turn)),
-            str(self.parts.turn(strategy, turn, lead, asked, chosen(event, "n"))),
+            str(self.parts.turn(strategy, turn, lead, several, buttons, chosen(event, "n"))),
             str(self.parts.result(strategy.id, open_ones)),
             str(self.parts.known(table)),
         )

@@ -8,7 +8,7 @@ window.assistantStrategy = (element, trigger, events) => {
   const pointed = matchMedia("(hover: hover)"); // elsewhere a focused box brings up a keyboard
   let pages = 0; // how many events asked for a turn; the one it comes with has its number
   let shown = ""; // the number of the turn on show
-  let said = ""; // what the interview said with the open question
+  let said = ""; // what the interview said before the open question
   let busy = false;
   let late = 0;
 
@@ -47,7 +47,7 @@ window.assistantStrategy = (element, trigger, events) => {
     try {
       const language = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
       const turn = await call("/v1/strategies", { company: form.elements.company.value, language });
-      if (turn) go(turn.strategy_id, turn.text);
+      if (turn) go(turn.strategy_id, turn.lead);
     } catch {
       lost();
     } finally {
@@ -97,7 +97,7 @@ window.assistantStrategy = (element, trigger, events) => {
     }
     if (id !== current()) return true;
     if (next) {
-      said = next.text;
+      said = next.lead;
       desk.fire("open");
       return true;
     }
