@@ -349,6 +349,7 @@ def test_signing_out_shuts_the_page(
         page.fill("#password", PASSWORD)
         page.click("button[type=submit]:not([name])")
         page.wait_for_url("**/en/")
+        page.wait_for_load_state("networkidle")  # its scripts may not be cut off in loading
         page.click("[data-test=sign-out]")
         page.wait_for_url("**/login**")
         assert someone.context.request.get(f"{someone.address}/v1/me").status == 401
