@@ -19,10 +19,13 @@ from assistant.citations import Checker, split_stream
 from assistant.engines.base import engine_name, failures_named, prompt_form
 from assistant.prompts import load_prompt
 from assistant.strategy.types import Block, Bullets, Heading, Paragraph
+from assistant.text import terms
 from assistant.types import Chunk, Document, Hit, Language
 
 # The facts of a chapter that a model is given, and the sentences that are kept of it.
 MOST_FACTS, MOST_SENTENCES = 12, 3
+# A sentence of fewer terms says nothing, and any fact that holds them would support it.
+LEAST_TERMS = 5
 _MARKS = re.compile(r"\[(?:[AI]?\d+)\]")
 _QUOTES_ONLY = "extractive"
 
@@ -81,7 +84,7 @@ def _checked(
     kept = []
     for sentence in split_stream(iter([written])):
         checked = checker.check(sentence)
-        if checked:
+        if checked and len(terms(checked.text)) >= LEAST_TERMS:
             marks = "".join(_MARKS.findall(facts[int(checked.hit.chunk.id)]))
             kept.append(_with_marks(checked.text, marks))
     return kept[:MOST_SENTENCES]
