@@ -16,7 +16,8 @@ import yaml
 
 from assistant.strategy import Brief, Given, Plan, Profile, Weights, form, make_plan, write
 from assistant.strategy.brief.appendix import figures
-from assistant.strategy.profile import answered, parse, show
+from assistant.strategy.parse import parse
+from assistant.strategy.profile import answered, show
 from assistant.strategy.shown import plain, shown
 from assistant.strategy.types import (
     Bullets,

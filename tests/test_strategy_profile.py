@@ -5,16 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.errors import QuestionError
-from assistant.strategy.profile import (
-    Given,
-    Profile,
-    answered,
-    compare,
-    form,
-    parse,
-    parse_number,
-    show,
-)
+from assistant.strategy.parse import parse, parse_number
+from assistant.strategy.profile import Given, Profile, answered, compare, form, show
 from assistant.strategy.types import same
 from evals.strategy import COMPANIES, company, profile_of
 

@@ -11,7 +11,8 @@ from web_service import HOSTILE, Open, assert_inert, event, request, somebody
 from assistant.accounts.records import Identity
 from assistant.strategy.desk import Strategies
 from assistant.strategy.evidence import Proposal, Reading
-from assistant.strategy.profile import Field, form, parse
+from assistant.strategy.parse import parse
+from assistant.strategy.profile import Field, form
 from assistant.strategy.types import Source, same
 from assistant.surfaces.http.service import Service
 from assistant.surfaces.web.strategy import StrategyView

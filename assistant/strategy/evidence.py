@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from assistant.errors import QuestionError
 from assistant.strategy.guidance import is_guidance
-from assistant.strategy.profile import Field, Find, Value, form, parse, parse_number
+from assistant.strategy.parse import parse, parse_number
+from assistant.strategy.profile import Field, Find, Profile, Value, form
 from assistant.strategy.types import Source, Words, same
 from assistant.text import addresses_model, sentences
 from assistant.types import Hit
@@ -24,6 +25,17 @@ CONTRADICTS = 0.5
 _LONGEST_QUOTE = 240
 
 _PUNCTUATION = str.maketrans(":;()", "：；（）")
+
+# Words that make a clause say the opposite, a wish, a rule, or something of somebody else. What
+# they stand beside is not proposed: a wrong proposal is worse than a question.
+_NOT_SO = re.compile(
+    r"没有|尚未|未(?!来)|不(?!低于|高于|少于|超过|断|仅|同)|无(?!线)|拟|计划|预计|建议|申请|要求|应当|须"
+    r"|同业|同行|竞争|供应商|推荐|削减|吗|是否|如果|假如"
+    r"|\b(?:no|not|never|nobody|none|without|plans?|planned|will|would|should|must|may|if|propos\w+"
+    r"|recommend\w+|rivals?|competitors?|vendors?|cut)\b|n't\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[，。；;,\n]|\.(?=\s|$)")
 
 Search = Callable[[str, int], Sequence[Hit]]
 
@@ -72,6 +84,14 @@ def propose_one(search: Search, asked: Field) -> Proposal | None:
     return Proposal(asked.key, readings[0], tuple(readings[1:])) if readings else None
 
 
+def sources_for(profile: Profile, key: str, option: str) -> tuple[Source, ...]:
+    """Return the sources of a field that speak for one option of it, all where none does alone."""
+    find = form().field(key).find
+    signs = find.signs.get(option, ()) if find else ()
+    sources = profile.sources(key)
+    return tuple(s for s in sources if _says(s.quote.zh, signs)) or sources
+
+
 def read_sentences(search: Search, queries: Sequence[str]) -> Iterator[_Found]:
     """Yield the sentences of the company's papers that are found for queries, best first.
 
@@ -115,7 +135,7 @@ def _numbers(asked: Field, find: Find, found: Sequence[_Found]) -> list[Reading]
         matched = [
             (value, each)
             for each in found
-            for match in re.finditer(pattern, folded(each.text), re.IGNORECASE)
+            for match in _asserted(pattern, folded(each.text))
             if (value := _number(match["n"])) is not None and asked.low <= value <= asked.high
         ]
         if matched:
@@ -131,7 +151,7 @@ def _gpus(asked: Field, find: Find, found: Sequence[_Found]) -> list[Reading]:
     for pattern in find.patterns:
         matched = []
         for each in found:
-            names = [match["n"] for match in re.finditer(pattern, folded(each.text))]
+            names = [match["n"] for match in _asserted(pattern, folded(each.text))]
             try:
                 if names:
                     matched.append((parse(asked, "，".join(names)), each))
@@ -173,7 +193,24 @@ def _signs(asked: Field, find: Find, found: Sequence[_Found]) -> dict[str, list[
 
 
 def _says(text: str, signs: Sequence[str]) -> bool:
-    return any(re.search(sign, text, re.IGNORECASE) for sign in signs)
+    return any(True for sign in signs for _ in _asserted(sign, text))
+
+
+def _asserted(pattern: str, text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches whose clause neither denies them nor wishes, asks or orders them.
+
+    A negation that belongs to the pattern itself counts for it.
+    """
+    if text.rstrip("”’\"'").endswith(("？", "?")):
+        return
+    for match in re.finditer(pattern, text, re.IGNORECASE):
+        start = max((m.end() for m in _CLAUSE.finditer(text, 0, match.start())), default=0)
+        after = _CLAUSE.search(text, match.end())
+        rest = (
+            text[start : match.start()] + " " + text[match.end() : after.start() if after else None]
+        )
+        if not _NOT_SO.search(rest):
+            yield match
 
 
 def _readings(matched: Sequence[tuple[Value, _Found]]) -> list[Reading]:

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 
 from assistant.errors import QuestionError
 from assistant.strategy.evidence import Proposal, Reading
-from assistant.strategy.profile import (
-    Field,
-    Given,
-    Profile,
-    Value,
-    answered,
-    form,
-    parse,
-    show,
-)
+from assistant.strategy.parse import parse
+from assistant.strategy.profile import Field, Given, Profile, Value, answered, form, show
 from assistant.strategy.store import Strategy, StrategyStore
 from assistant.strategy.texts import load_data, words
 from assistant.strategy.types import Source, Words, same

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assistant.errors import QuestionError
-from assistant.strategy.profile import Field, Profile, form, parse, show
+from assistant.strategy.parse import parse
+from assistant.strategy.profile import Field, Profile, form, show
 from assistant.strategy.texts import load_data
 from assistant.types import Language
 
