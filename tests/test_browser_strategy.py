@@ -114,7 +114,7 @@ def test_a_strategy_is_led_left_taken_up_and_downloaded(
         asked(page, "goals")
         expect(known.nth(1)).to_contain_text("300")
 
-        page.fill("[data-test=say]", "先到这里")
+        page.fill("[data-test=say]", "完成")
         page.keyboard.press("Enter")
         page.click("[data-test=to-brief]")
         expect(page.locator("#brief-title")).to_be_focused()

@@ -47,7 +47,7 @@ def journey(strategies: Strategies | RemoteStrategies) -> dict[str, Any]:
     seen["accepted"] = strategies.say(turn.strategy_id, "全部确认").text
     seen["again"] = strategies.ask(turn.strategy_id).asking
     strategies.answer(turn.strategy_id, "users", "60")
-    seen["done"] = strategies.say(turn.strategy_id, "先到这里").done
+    seen["done"] = strategies.say(turn.strategy_id, "完成").done
     known = strategies.profile(turn.strategy_id)
     seen["known"] = {key: given.value for key, given in known.answers.items()}
     seen["quotes"] = [source.quote.zh for source in known.sources("employees")]
@@ -99,7 +99,7 @@ def test_papers_of_a_group_are_read_for_its_members_alone(
     outsider.say(turn.strategy_id, "全部确认")
     known = outsider.profile(turn.strategy_id)
     assert known.known("employees") and not known.known("budget")
-    outsider.say(turn.strategy_id, "先到这里")
+    outsider.say(turn.strategy_id, "完成")
     assert "150" not in repr(outsider.brief(turn.strategy_id))
     mine = assistant.strategies(WU).begin("江城阀门").strategy_id
     for stranger in (Principal("he"), Principal("wu")):  # another user; the same, who lost a group

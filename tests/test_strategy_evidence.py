@@ -76,6 +76,61 @@ def test_a_department_is_not_the_company(search: MakeSearch) -> None:
     assert propose_one(search({"报告": "客户服务部现有26人。"}), asked) is None
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "wrong"),
+    [
+        ("data_may_leave", "客户数据不允许上云。", "yes"),
+        ("classification", "公司尚未制定数据分级制度。", "yes"),
+        ("classification", "There is no data classification.", "yes"),
+        ("data_owners", "There is no data owner.", "yes"),
+        ("legal_review", "尚未进行法务审查。", "yes"),
+        ("legal_review", "董事会要求12月底前完成法律合规审查。", "yes"),
+        ("ai_policy", "人工智能使用规定预计2027年发布。", "yes"),
+        ("steering", "公司没有成立数据治理委员会。", "yes"),
+        ("steering", "工会委员会每年开会两次。", "yes"),
+        ("steering", "The audit committee met twice.", "yes"),
+        ("personal_data", "本系统不含个人信息。", "yes"),
+        ("llm_stage", "ERP已投入使用。", "production"),
+        ("llm_stage", "尚未开展大模型试点。", "pilot"),
+        ("llm_stage", "The pilot plant opened in May.", "pilot"),
+        ("employees", "The hospital has 1,200 beds.", 1200.0),
+        ("employees", "派遣员工30人。", 30.0),
+        ("employees", "今年新增员工12人。", 12.0),
+        ("budget", "同业在大模型上投入5,000万元。", 50_000_000.0),
+        ("budget", "大模型预算削减20万元。", 200_000.0),
+        ("gpus", "2块A100，不能用于大模型。", ("2 × A100",)),
+        ("gpus", "供应商推荐8块H100，未采购。", ("8 × H100",)),
+        ("gpus", "We plan to buy 8 x H100.", ("8 × H100",)),
+        ("training", "员工须完成2学时的人工智能培训。", "most"),
+        ("business_owner", "食堂负责人：张三经理。", "yes"),
+        ("minutes_per_enquiry", "The shuttle takes 15 minutes.", 15.0),
+        ("industry", "Our bank lends to hospitals and factories.", "manufacturing"),
+    ],
+)
+def test_what_papers_deny_plan_or_say_of_others_is_not_proposed(
+    search: MakeSearch, key: str, text: str, wrong: object
+) -> None:
+    proposal = propose_one(search({"报告": text}), form().field(key))
+    assert proposal is None or proposal.reading.value != wrong
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "wrong"),
+    [
+        ("data_kinds", "我们没有录音，也没有图像。", {"audio", "images"}),
+        ("regions", "Please contact us.", {"us"}),
+        ("regions", "公司没有海外业务。", {"other"}),
+        ("in_use", "代码助手采购20个席位的申请未获批准。", {"code-assistant"}),
+        ("in_pilot", "病历生成尚未试点。", {"medical-record-drafting"}),
+    ],
+)
+def test_options_that_papers_deny_are_not_proposed(
+    search: MakeSearch, key: str, text: str, wrong: set[str]
+) -> None:
+    proposal = propose_one(search({"报告": text}), form().field(key))
+    assert proposal is None or not wrong & set(proposal.reading.value)  # type: ignore[arg-type]
+
+
 def test_papers_that_differ_are_told_apart_with_their_quotations(search: MakeSearch) -> None:
     papers = {"新报告": "公司在册员工418人。", "旧报告": "公司在册员工402人。"}
     proposals = propose(search(papers))

@@ -159,7 +159,7 @@ def test_a_turn_comes_in_pieces_too(store: StrategyStore) -> None:
 def test_it_can_be_finished_early(store: StrategyStore) -> None:
     interview = begun(store)
     interview.say("制造")
-    turn = interview.say("先到这里")
+    turn = interview.say("完成")
     assert turn.done and turn.answered == FIELDS
     assert "问完了" in interview.ask().text
     assert interview.say("修改 员工人数").asking == "employees"

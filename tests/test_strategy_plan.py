@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from assistant.strategy.decisions import cheapest
 from assistant.strategy.estimate.ranges import Range, figure
 from assistant.strategy.guidance import guidance
 from assistant.strategy.plan import Plan, make_plan
@@ -177,15 +178,16 @@ def test_tasks_run_within_their_phase_and_after_what_they_depend_on() -> None:
 
 
 def test_tasks_that_readiness_makes_superfluous_are_left_out() -> None:
-    pilot, running = estimate(Profile(), money(0, 0, 0)).pilot, money(1000, 2000, 3000)
-    lacking = plan_road(assess(Profile()), pilot, running)
+    pilot = estimate(Profile(), money(0, 0, 0)).pilot
+    way = cheapest(make_plan(Profile(), (), Weights()).costs)
+    lacking = plan_road(assess(Profile()), pilot, way)
     full = assess(Profile())
     ready = plan_road(
         type(full)(
             5.0, tuple(type(d)(d.dimension, 5.0, 5, d.criteria, ()) for d in full.dimensions)
         ),
         pilot,
-        running,
+        way,
     )
     count = [sum(len(phase.tasks) for phase in each.phases) for each in (lacking, ready)]
     gaps = sum(bool(task.gap) for phase in road().phases for task in phase.tasks)

@@ -198,7 +198,8 @@ def test_several_buttons_together_mean_their_options(language: Language) -> None
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_line_of_the_table_can_be_changed(service: Service, language: Language) -> None:
     strategies, strategy_id = mine(service), begun(service)
-    strategies.say(strategy_id, "先到这里")
+    strategies.say(strategy_id, "全部确认")
+    strategies.say(strategy_id, "完成")
     table = known(strategies.profile(strategy_id), language)
     rows = [row for _, part in table for row in part]
     assert len(rows) == FIELDS
@@ -252,7 +253,8 @@ def test_the_brief_can_be_had_in_each_form_and_tells_what_is_open(service: Servi
             path = f"/v1/strategies/{strategy_id}/brief?format={form_of_brief}"
             assert f'href="{path}&amp;language={language}"' in result
     assert 'data-test="to-brief"' not in shown(service, id=strategy_id)[3]
-    mine(service).say(strategy_id, "先到这里")
+    mine(service).say(strategy_id, "全部确认")
+    mine(service).say(strategy_id, "完成")
     _, _, _, turn, result, _ = shown(service, id=strategy_id)
     assert "全部答完" in result
     assert 'data-test="to-brief"' in turn

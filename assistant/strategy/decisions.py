@@ -5,6 +5,7 @@ Each recommendation is put together from computed facts and carries their source
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -124,15 +125,34 @@ def _worth(profile: Profile, value: Value, costs: Costs, roadmap: Roadmap) -> tu
     statements = [Statement(money, (split, *roadmap.cost.sources), headline=True)]
     budget = profile.number("budget")
     if budget is not None:
-        enough = budget >= roadmap.cost.likely
         given = Figure("budget", same(""), budget, budget, budget, YUAN)
-        text = words("decisions", "budget_enough" if enough else "budget_short").filled(
+        year = _year_of_budget(profile)
+        text = words("decisions", _budget(budget, year, value, roadmap)).filled(
             budget=both(given),
             round=both(roadmap.cost, likely_only=True),
             pilot=both(value.pilot, likely_only=True),
+            year=year,
+            now=profile.date[:4],
+            weeks=roadmap.weeks,
         )
         statements.append(Statement(text, (*profile.sources("budget"), *roadmap.cost.sources)))
     return (*statements, _return(profile, value, costs))
+
+
+def _budget(budget: float, year: str, value: Value, roadmap: Roadmap) -> str:
+    """Return which text tells how a budget and the first round compare."""
+    if budget < value.pilot.likely:
+        return "budget_none"
+    if year:
+        return "budget_year"
+    return "budget_enough" if budget >= roadmap.cost.likely else "budget_short"
+
+
+def _year_of_budget(profile: Profile) -> str:
+    """Return the year that a paper's budget is for, where that is not after the profile's."""
+    quotes = [s.quote.zh for s in profile.sources("budget") if s.kind == "company"]
+    years = re.findall(r"(?<!\d)20\d\d(?!\d)", " ".join(quotes))
+    return max(years) if years and max(years) <= profile.date[:4] else ""
 
 
 def _return(profile: Profile, value: Value, costs: Costs) -> Statement:

@@ -206,10 +206,9 @@ def _asserted(pattern: str, text: str) -> Iterator[re.Match[str]]:
     for match in re.finditer(pattern, text, re.IGNORECASE):
         start = max((m.end() for m in _CLAUSE.finditer(text, 0, match.start())), default=0)
         after = _CLAUSE.search(text, match.end())
-        rest = (
-            text[start : match.start()] + " " + text[match.end() : after.start() if after else None]
-        )
-        if not _NOT_SO.search(rest):
+        beside = text[start : match.start()] + " " + text[match.end() : after and after.start()]
+        within = [word for word in _NOT_SO.findall(match.group()) if word not in pattern]
+        if not within and not _NOT_SO.search(beside):
             yield match
 
 

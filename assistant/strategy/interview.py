@@ -104,7 +104,8 @@ class Interview:
         proposal = self._proposals().get(asking.key)
         if proposal and command == "accept":
             return self._keep(asking, _given(proposal.reading))
-        if proposal and command == "reject":
+        means_no = "no" in asking.options and said.casefold() in ("no", "否", "不")
+        if proposal and command == "reject" and not means_no:
             self._store.ask_for(self._id, asking.key)
             return self._turn()
         try:
@@ -159,7 +160,12 @@ class Interview:
         self._store.answer(self._id, {key: _given(p.reading) for key, p in waiting.items()})
         return self._turn(self._say("accepted_all", count=len(waiting)))
 
+    def _stop(self) -> Turn:
+        return self._turn(self._say("stopped"))
+
     def _finish(self) -> Turn:
+        if waiting := self._waiting():
+            return self._turn(self._say("still_waiting", count=len(waiting)))
         answers = self._profile().answers
         open_ones = [field.key for field in form().fields if field.key not in answers]
         self._store.answer(self._id, {key: Given(None, ()) for key in open_ones})
@@ -280,6 +286,7 @@ _COMMANDS = {
     "status": Interview._status,
     "back": Interview._back,
     "accept_all": Interview._accept_all,
+    "stop": Interview._stop,
     "finish": Interview._finish,
 }
 

@@ -151,7 +151,8 @@ def _options(asked: Field, said: str) -> list[str]:
     for none in ("no", "none"):
         if none in asked.options and _NONE.fullmatch(said):
             return [none]
-    parts = {option for name, option in _option_names(asked) if len(low) > 1 and low in name}
+    long_enough = len(low) > (3 if low.isascii() else 1)
+    parts = {option for name, option in _option_names(asked) if long_enough and low in name}
     return list(parts) if len(parts) == 1 and not _EXCLUDES.search(low) else []
 
 

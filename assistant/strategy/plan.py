@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.strategy.decisions import Decision, cheapest, decide, recommend
 from assistant.strategy.estimate.assumptions import load_prices
 from assistant.strategy.estimate.costs import Costs, compare
+from assistant.strategy.estimate.options import Option
 from assistant.strategy.profile import Profile
 from assistant.strategy.readiness import Readiness, assess
 from assistant.strategy.risks import Risk, register
 from assistant.strategy.roadmap import Kpi, Roadmap, measures, plan_road
 from assistant.strategy.sizing import Sizing, size
-from assistant.strategy.types import Statement
+from assistant.strategy.texts import words
+from assistant.strategy.types import Source, Statement, Words
 from assistant.strategy.usecases import (
     RankedUseCase,
     Ranking,
@@ -28,6 +30,10 @@ from assistant.strategy.value import Value, estimate
 
 # How many use cases the first round plans for; with more, reviewers run out first.
 CHOSEN = 3
+_NO_CPU = Source(
+    "assumption",
+    Words("没有问到是否有空闲的CPU服务器。", "Nobody was asked whether a CPU server is free."),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def make_plan(profile: Profile, findings: tuple[Statement, ...], weights: Weight
     running = cheapest(costs).per_month
     value = estimate(profile, running)
     risks = register(profile, chosen)
-    roadmap = plan_road(readiness, value.pilot, running)
+    roadmap = plan_road(readiness, value.pilot, cheapest(costs))
     return Plan(
         profile=profile,
         readiness=readiness,
@@ -85,13 +91,30 @@ def _costs(profile: Profile, sizing: Sizing) -> Costs:
     """Compare the ways of serving; what nobody allowed to leave the company stays in it."""
     allowed = profile.one("data_may_leave")
     harmless = allowed == "public_only" and profile.one("personal_data") == "no"
-    return compare(
+    costs = compare(
         sizing.load,
         sizing.sizes[0],
         load_prices(),
         data_may_leave="yes" if allowed == "yes" or harmless else "no",
         owned_gpus=sizing.held,
     )
+    options = tuple(_known_bars(each, profile) for each in costs.options)
+    open_ones = [each for each in options if each.barred is None]
+    best = min(open_ones, key=lambda each: each.total.likely, default=None)
+    return replace(costs, options=options, cheapest=best)
+
+
+def _known_bars(option: Option, profile: Profile) -> Option:
+    """Bar what nobody says the company has, and say where a bar is only assumed."""
+    if option.key == "cpu" and not option.barred:
+        return option.barred_by(Statement(words("decisions", "no_cpu"), (_NO_CPU,)))
+    if option.barred and option.key != "cpu" and not profile.known("data_may_leave"):
+        assumed = words("decisions", "boundary_assumed")
+        return option.barred_by(Statement(assumed, profile.sources("data_may_leave")))
+    if option.barred and option.key != "cpu" and profile.one("data_may_leave") != "no":
+        partly = words("decisions", "boundary_partly")
+        return option.barred_by(Statement(partly, profile.sources("data_may_leave")))
+    return option
 
 
 def _chosen(ranking: Ranking, profile: Profile) -> tuple[RankedUseCase, ...]:

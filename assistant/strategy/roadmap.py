@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
+from assistant.strategy.estimate.options import Option
 from assistant.strategy.estimate.ranges import Range, figure, number, range_of
 from assistant.strategy.guidance import Section, guidance
 from assistant.strategy.profile import Profile, form, show
@@ -24,6 +25,13 @@ WEEKS_A_MONTH = 52 / 12
 # The guidance's line for payback, where the company has set none.
 PAYBACK_MONTHS = 24.0
 _PILOT = "pilot"
+_OWN_RULE = Source(
+    "assumption",
+    Words(
+        "运营阶段按购置费加运行费计算，不按指南的30%比例。",
+        "Operation is reckoned as purchase and running, not as the guidance's share of 30%.",
+    ),
+)
 # The measures whose figure of today a field of the profile holds.
 _MEASURED = {"time": "minutes_per_enquiry"}
 
@@ -143,16 +151,16 @@ class Roadmap:
         return self.phases[-1].end
 
 
-def plan_road(readiness: Readiness, pilot: Figure, running: Figure) -> Roadmap:
+def plan_road(readiness: Readiness, pilot: Figure, way: Option) -> Roadmap:
     """Return the road of a company.
 
     Args:
         readiness: decides which tasks are still needed.
         pilot: the cost of the pilot; assessment and scaling follow by the guidance's shares.
-        running: the monthly running cost, for the operation.
+        way: how it is run; its purchase and its running fall in the operation.
     """
     scores = {each.dimension.key: each.score for each in readiness.dimensions}
-    costs = {entry.id: _cost(entry, pilot, running) for entry in road().phases}
+    costs = {entry.id: _cost(entry, pilot, way) for entry in road().phases}
     phases: list[Phase] = []
     for entry in road().phases:
         start = phases[-1].end if phases else 0
@@ -213,8 +221,11 @@ def _phase(
     )
 
 
-def _cost(entry: PhaseEntry, pilot: Figure, running: Figure) -> Figure | None:
-    """Return what a phase costs: its share of the round beside the pilot's, or its running."""
+def _cost(entry: PhaseEntry, pilot: Figure, way: Option) -> Figure | None:
+    """Return what a phase costs: its share of the round beside the pilot's, or running it.
+
+    The guidance gives operation a share too; here it is what is bought and paid in its months.
+    """
     label = Words(f"{entry.name.zh}阶段", f"Phase “{entry.name.en}”")
     if entry.id == _PILOT:
         return pilot
@@ -226,9 +237,12 @@ def _cost(entry: PhaseEntry, pilot: Figure, running: Figure) -> Figure | None:
         return figure(f"cost_{entry.id}", label, values, YUAN, formula, (split, *pilot.sources))
     if entry.id == "operate":
         months = round(entry.weeks[1] / WEEKS_A_MONTH)
-        values = range_of(running) * months
-        formula = f"{number(running.likely)} × {months} = {number(values.likely)}"
-        return figure("cost_operate", label, values, YUAN, formula, running.sources)
+        values = range_of(way.upfront) + range_of(way.monthly) * months
+        formula = (
+            f"{number(way.upfront.likely)} + {number(way.monthly.likely)} × {months} "
+            f"= {number(values.likely)}"
+        )
+        return figure("cost_operate", label, values, YUAN, formula, (_OWN_RULE, *way.total.sources))
     return None
 
 
