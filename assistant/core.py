@@ -24,6 +24,7 @@ from assistant.ingest.pipeline import Pipeline, ProgressCallback
 from assistant.retrieve import Found, HitRetriever, Searcher
 from assistant.settings import Settings
 from assistant.sources import (
+    may_read,
     no_document,
     read_chunks,
     read_citation,
@@ -294,6 +295,7 @@ class Assistant:
             self._open_strategies(),
             lambda query, k: self.search(query, k=k, principal=principal),
             principal,
+            lambda chunk_id: may_read(self._open_store().index, chunk_id, principal),
             self._narrator,
         )
 

@@ -46,6 +46,11 @@ def read_passage(index: Index, chunk_id: str, principal: Principal, neighbours: 
     return found
 
 
+def may_read(index: Index, chunk_id: str, principal: Principal) -> bool:
+    """Tell whether a chunk is there still, and the principal may read it."""
+    return index.catalog.context(chunk_id, index.audiences(principal), 0) is not None
+
+
 def read_citation(index: Index, answer: Message, marker: int, principal: Principal) -> Cited:
     """Return a citation of an answer with its passage, if its document still is as it was.
 

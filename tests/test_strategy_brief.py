@@ -8,6 +8,7 @@ from assistant.engines.base import ScriptedEngine
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.errors import EngineError
 from assistant.strategy import Narrator, Plan, Statement, Weights, make_plan, write
+from assistant.strategy.brief.prose import narrate
 from assistant.strategy.types import (
     Brief,
     Bullets,
@@ -24,6 +25,7 @@ from assistant.types import Language
 from evals.strategy import COMPANIES, MARK, measure, profile_of
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
+NET = "收益3,610元低于运行费5,950元，不能收回投资。"
 FINDING = Statement(same("甲为1，乙为2。"), (Source("company", same("甲"), quote=same("为1。")),))
 
 
@@ -116,6 +118,27 @@ def test_prose_that_invents_a_number_or_says_something_else_is_dropped(plan: Pla
     fact = plan.recommendations[0].text.zh.rstrip("。")
     invented = f"{fact}，可节省9999万元[1]。"
     assert narrated(plan, invented, "天气很好[1]。", *["没有。"] * 4) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "sentence", "kept"),
+    [
+        (NET, NET, True),
+        (NET, "收益3,610元低于运行费5,950元。", True),
+        (NET, "收益5,950元高于运行费3,610元，能收回投资。", False),
+        (NET, "收益5,950元低于运行费3,610元。", False),
+        ("不训练模型：先用提示词，不做预训练。", "训练模型：先用提示词，做预训练。", False),
+        ("第一年125人，高峰按平均的3倍算。", "第一年3人，高峰按平均的125倍算。", False),
+        ("部署方式选现有GPU，三年共约21万元。", "部署方式选现有GPU，完全没有风险。", False),
+        ("The budget covers the first round.", "The budget does not cover the first round.", False),
+        ("It costs 210,000 over 10 weeks.", "It costs 10 over 210,000 weeks.", False),
+    ],
+)
+def test_a_sentence_claims_nothing_else_than_its_fact(fact: str, sentence: str, kept: bool) -> None:
+    blocks = [Heading("章"), Bullets((f"{fact[:-1]}[1]{fact[-1]}",))]
+    narrator = Narrator(ScriptedEngine(replies=[f"{sentence}[1]"]), HashEmbedder().embed_passages)
+    written = narrate(blocks, "zh", narrator)
+    assert (len(written) == 3) is kept
 
 
 def test_without_a_model_that_follows_instructions_the_brief_is_the_same(plan: Plan) -> None:

@@ -100,11 +100,25 @@ def test_papers_of_a_group_are_read_for_its_members_alone(
     known = outsider.profile(turn.strategy_id)
     assert known.known("employees") and not known.known("budget")
     outsider.say(turn.strategy_id, "完成")
-    assert "150" not in repr(outsider.brief(turn.strategy_id))
+    shown = repr(outsider.brief(turn.strategy_id))
+    assert "150万" not in shown and "1,500,000" not in shown
     mine = assistant.strategies(WU).begin("江城阀门").strategy_id
     for stranger in (Principal("he"), Principal("wu")):  # another user; the same, who lost a group
         with pytest.raises(NotFoundError):
             assistant.strategies(stranger).profile(mine)
+
+
+def test_a_paper_withdrawn_later_is_quoted_no_more(assistant: Assistant, handbook: Path) -> None:
+    assistant.ingest(handbook)
+    strategies = assistant.strategies(Principal("he"))
+    turn = strategies.begin("江城阀门")
+    strategies.say(turn.strategy_id, "全部确认")
+    assert "公司在册员工418人" in repr(strategies.profile(turn.strategy_id))
+    assistant.ingest(handbook, groups=["finance"])
+    known = strategies.profile(turn.strategy_id)
+    assert known.number("employees") == 418.0  # what its owner confirmed
+    assert "公司在册员工418人" not in repr(known)
+    assert "公司在册员工418人" not in repr(strategies.brief(turn.strategy_id))
 
 
 def test_a_forgotten_user_leaves_no_strategy(assistant: Assistant) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -230,8 +231,10 @@ def test_the_other_buttons_speak_the_interviews_words(service: Service, language
 # -- what comes of it -----------------------------------------------------------------------------
 
 
-def test_the_table_tells_what_each_answer_rests_on(service: Service) -> None:
-    strategy_id = begun(service)
+def test_the_table_tells_what_each_answer_rests_on(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "handbook.md").write_text("# 手册\n\n公司主要生产阀门。\n", "utf-8")
+    service.assistant.ingest(tmp_path / "handbook.md")
+    strategy_id = mine(service).begin("澄川", "zh").strategy_id
     for said in ("对", "300人", "不知道"):
         mine(service).say(strategy_id, said)
     table = shown(service, id=strategy_id)[5]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from assistant.strategy.estimate.costs import Costs
 from assistant.strategy.estimate.options import Option
+from assistant.strategy.evidence import sources_for
 from assistant.strategy.guidance import guidance
 from assistant.strategy.profile import Profile, form, show
 from assistant.strategy.readiness import Readiness
@@ -104,7 +105,7 @@ def _use_cases(profile: Profile, chosen: Sequence[RankedUseCase]) -> tuple[State
     text = words("decisions", "finish" if under_way else "first").filled(
         name=best.use_case.name, total=score(best.total)
     )
-    pilot = profile.sources("in_pilot") if under_way else ()
+    pilot = sources_for(profile, "in_pilot", best.use_case.id) if under_way else ()
     sources = (*pilot, _score_rule(), *best.use_case.guidance_sources())
     first = Statement(text, sources, headline=True)
     if len(chosen) == 1:

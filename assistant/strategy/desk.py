@@ -7,6 +7,7 @@ alone, and what they began is theirs alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from assistant.errors import QuestionError
 from assistant.strategy.brief import Narrator, write
@@ -14,13 +15,20 @@ from assistant.strategy.evidence import Search, propose
 from assistant.strategy.findings import find
 from assistant.strategy.interview import Interview, Turn
 from assistant.strategy.plan import Plan, make_plan
-from assistant.strategy.profile import Change, Profile, compare
+from assistant.strategy.profile import Change, Given, Profile, compare
 from assistant.strategy.store import Strategy, StrategyStore
-from assistant.strategy.types import Brief
+from assistant.strategy.types import Brief, Source, Words
 from assistant.strategy.usecases import Weights
 from assistant.types import Language, Principal
 
 LONGEST_NAME = 120
+_WITHDRAWN = Source(
+    kind="answer",
+    title=Words(
+        "当时依据公司资料确认；该资料已更新、移除或不再可查",
+        "Confirmed from a paper that has changed, is gone or may no longer be read",
+    ),
+)
 
 
 class Strategies:
@@ -30,6 +38,7 @@ class Strategies:
         store: where strategies are kept.
         search: searches the papers that the principal may read.
         principal: whose strategies these are.
+        readable: tells whether the principal may read a passage now, by its id.
         narrator: yields what may write connecting prose.
 
     Raises:
@@ -41,11 +50,13 @@ class Strategies:
         store: StrategyStore,
         search: Search,
         principal: Principal,
+        readable: Callable[[str], bool],
         narrator: Callable[[], Narrator],
     ) -> None:
         self._store = store
         self._search = search
         self._principal = principal
+        self._readable = readable
         self._narrator = narrator
 
     def begin(self, company: str, language: Language = "zh") -> Turn:
@@ -54,7 +65,7 @@ class Strategies:
         Raises:
             QuestionError: the company's name is empty or too long.
         """
-        name = " ".join(company.split())
+        name = " ".join("".join(c if c.isprintable() else " " for c in company).split())
         if not 0 < len(name) <= LONGEST_NAME:
             raise QuestionError(f"Give the company's name, in {LONGEST_NAME} characters at most.")
         strategy = self._store.begin(self._principal, name, language)
@@ -98,7 +109,8 @@ class Strategies:
         Raises:
             NotFoundError: there is no such version.
         """
-        return self._store.profile(self._get(strategy_id), version)
+        kept = self._store.profile(self._get(strategy_id), version)
+        return replace(kept, answers={key: self._shown(g) for key, g in kept.answers.items()})
 
     def compare(self, strategy_id: str, before: int, after: int) -> list[Change]:
         """Return what changed in the profile from one version to another."""
@@ -136,6 +148,14 @@ class Strategies:
     def delete(self, strategy_id: str) -> None:
         """Delete a strategy with all its versions, for good."""
         self._store.delete(self._get(strategy_id).id)
+
+    def _shown(self, given: Given) -> Given:
+        """Return an answer without the words of papers that are gone or no longer to be read."""
+        sources = tuple(
+            _WITHDRAWN if s.kind == "company" and not self._readable(s.reference) else s
+            for s in given.sources
+        )
+        return replace(given, sources=tuple(dict.fromkeys(sources)))
 
     def _get(self, strategy_id: str) -> Strategy:
         return self._store.get(strategy_id, self._principal)

@@ -146,8 +146,8 @@ def unknown(key: str) -> Source:
     return Source(
         kind="assumption",
         title=Words(
-            f"“{name.zh}”尚未回答，按较差的情况估计。",
-            f"“{name.en}” was not answered; the worse case is assumed.",
+            f"“{name.zh}”尚未回答，评分按最低级计。",
+            f"“{name.en}” was not answered and scores lowest.",
         ),
         reference=key,
     )

@@ -98,6 +98,17 @@ class DimensionScore:
     raises: tuple[Statement, ...]
 
     @property
+    def stage(self) -> Words:
+        """What the state is called; far above its weakest criteria, these are named with it."""
+        lowest = min(each.level for each in self.criteria)
+        words = self.dimension.levels[min(self.level, lowest + 2) - 1]
+        if self.level < lowest + 2:
+            return words
+        weak = [each.criterion.name for each in self.criteria if each.level == lowest]
+        zh, en = "、".join(name.zh for name in weak), ", ".join(name.en for name in weak)
+        return Words(f"{words.zh}短板：{zh}。", f"{words.en} Weakest: {en}.")
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The fields that nobody could answer."""
         return tuple(dict.fromkeys(key for each in self.criteria for key in each.missing))

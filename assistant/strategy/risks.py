@@ -137,7 +137,8 @@ def _risk(entry: RiskEntry, profile: Profile) -> Risk:
     held = tuple(Statement(Words(c.zh, c.en), sources) for c, sources in shown if sources)
     source = entry.guidance.source()
     planned = tuple(Statement(Words(c.zh, c.en), (source,)) for c, sources in shown if not sources)
-    likelihood = _scale(entry.likelihood + sum(c.likelihood for c in changes) - len(held))
+    # A paper is not yet practice: however many controls stand in papers, they lower it once.
+    likelihood = _scale(entry.likelihood + sum(c.likelihood for c in changes) - bool(held))
     reasons = [s for change in changes for s in profile.sources(change.field)]
     return Risk(
         id=entry.id,

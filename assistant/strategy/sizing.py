@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.strategy.estimate.data_needs import DataNeeds, data_needs
 from assistant.strategy.estimate.hardware import Gpu, find_gpu
 from assistant.strategy.estimate.load import Load
 from assistant.strategy.estimate.models import find_model
 from assistant.strategy.estimate.ranges import exactly, figure, number
 from assistant.strategy.estimate.serving import Serving, serve
+from assistant.strategy.estimate.training import Job, Training, train
 from assistant.strategy.guidance import guidance
 from assistant.strategy.holdings import held_gpus
 from assistant.strategy.profile import Profile
@@ -21,6 +23,9 @@ from assistant.strategy.value import assumptions
 
 # Model and bits a weight, from small to large: what one card of 24 to 48 GB can hold.
 SIZES = (("qwen3-8b", 16.0), ("qwen3-14b", 8.0), ("qwen3-32b", 4.0))
+# The guidance's example of fine-tuning (chapter 12): 10,000 samples of 500 tokens, 3 epochs,
+# and the settings that are tried.
+SAMPLES, SAMPLE_TOKENS, EPOCHS, TRIALS = 10_000, 500, 3, 5
 # The card that is assumed where the company holds none that is known.
 COMMON_CARD = "L20"
 
@@ -29,7 +34,8 @@ COMMON_CARD = "L20"
 class Sizing:
     """The load, the card it is computed for, and what each size needs, the smallest first.
 
-    ``held`` counts the company's own cards of that kind.
+    ``held`` counts the company's own cards of that kind; ``tuning`` is LoRA of the smallest
+    size, by the guidance's example, and ``data`` what retrieval and fine-tuning need.
     """
 
     users: Figure
@@ -38,6 +44,8 @@ class Sizing:
     gpu: Gpu
     held: int
     sizes: tuple[Serving, ...]
+    tuning: Training
+    data: tuple[DataNeeds, ...]
 
 
 def size(profile: Profile) -> Sizing:
@@ -46,7 +54,10 @@ def size(profile: Profile) -> Sizing:
     load = Load(users.likely, assumptions().values("calls_per_day").likely)
     gpu, held, card = _card(profile)
     sizes = tuple(serve(find_model(name), bits, gpu, load) for name, bits in SIZES)
-    return Sizing(users, load, card, gpu, held, sizes)
+    tokens = float(SAMPLES * SAMPLE_TOKENS * EPOCHS)
+    tuning = train(Job(sizes[0].model.parameters, tokens, "lora", trials=TRIALS), gpu)
+    data = (data_needs("rag"), data_needs("finetuning"))
+    return Sizing(users, load, card, gpu, held, sizes, tuning, data)
 
 
 def _users(profile: Profile) -> Figure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from assistant.strategy.catalogue import UseCase, use_cases
+from assistant.strategy.evidence import sources_for
 from assistant.strategy.guidance import guidance
 from assistant.strategy.profile import Profile
 from assistant.strategy.scoring import (
@@ -182,7 +183,9 @@ def _held(scores: Scores) -> Iterator[Statement]:
 def _not_now(use_case: UseCase, profile: Profile) -> Iterator[Statement]:
     """Say that a use case is in use already, or that its risk allows preparation alone."""
     if use_case.id in profile.many("in_use"):
-        yield Statement(words("usecases", "held_in_use"), profile.sources("in_use"))
+        yield Statement(
+            words("usecases", "held_in_use"), sources_for(profile, "in_use", use_case.id)
+        )
     if use_case.tier == "high":
         yield Statement(words("usecases", "held_high_tier"), (guidance(*_ORDER),))
 

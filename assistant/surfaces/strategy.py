@@ -156,15 +156,22 @@ def demo(
     """
     from assistant.core import Assistant
     from assistant.settings import Settings
-    from assistant.types import Principal
+    from assistant.strategy.render import chinese_font
+    from assistant.types import EVERYONE_GROUP, Principal
 
+    chinese_font()  # what is missing is told now, not when all papers have been read
     with TemporaryDirectory(prefix="assistant-strategy-") as folder:
         settings = Settings(data_dir=Path(folder))
         with Assistant(settings) as assistant:
             report = assistant.ingest(company)
             for refused in report.quarantined:
                 typer.secho(f"{refused.source}: {refused.reason}", fg="yellow", err=True)
-            reader = Principal("demo", assistant.groups())
+            groups = assistant.groups()
+            restricted = [group for group in groups if group != EVERYONE_GROUP]
+            if restricted:
+                said = f"The brief may quote papers meant for: {', '.join(restricted)}."
+                typer.secho(said, fg="yellow", err=True)
+            reader = Principal("demo", groups)
             strategies = assistant.strategies(reader)
             turn = strategies.begin(name or company.resolve().name)
             typer.echo(strategies.say(turn.strategy_id, "accept all").text.splitlines()[0])

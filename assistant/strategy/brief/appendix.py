@@ -65,6 +65,8 @@ def figures(plan: Plan) -> tuple[Figure, ...]:
     known = (
         plan.sizing.users,
         *smallest.figures,
+        *(each for needs in plan.sizing.data for each in needs.figures),
+        *plan.sizing.tuning.figures,
         costs.api_price,
         *best.figures,
         costs.break_even,

@@ -6,10 +6,11 @@ from assistant.strategy.brief.writer import Writer
 from assistant.strategy.decisions import cheapest
 from assistant.strategy.estimate.options import Option
 from assistant.strategy.estimate.serving import Serving
+from assistant.strategy.guidance import guidance
 from assistant.strategy.plan import Plan
 from assistant.strategy.profile import form, show
 from assistant.strategy.shown import plain
-from assistant.strategy.sizing import sizing_rule
+from assistant.strategy.sizing import EPOCHS, SAMPLE_TOKENS, SAMPLES, sizing_rule
 from assistant.strategy.types import Block, Bullets, Chart, Figure, Heading, Line, Table
 from assistant.strategy.value import assumptions
 
@@ -19,6 +20,7 @@ def chapter(writer: Writer, plan: Plan) -> list[Block]:
     return [
         Heading(writer.text("investment")),
         *_sizing(writer, plan),
+        *_tuning(writer, plan),
         *_costs(writer, plan),
         *_worth(writer, plan),
     ]
@@ -49,6 +51,34 @@ def _sizing(writer: Writer, plan: Plan) -> list[Block]:
         numeric=(False, True, True, True, True, True),
     )
     return [Heading(writer.text("sizing"), 2), lead, table]
+
+
+def _tuning(writer: Writer, plan: Plan) -> list[Block]:
+    """Return what retrieval needs, and what fine-tuning would take."""
+    example = guidance(12, "How long does it take to fine-tune a 7-billion-parameter model?")
+    rag, finetuning = plan.sizing.data
+    tuning = plan.sizing.tuning
+    figures = [rag.test_questions, *finetuning.figures, tuning.run, tuning.plan, tuning.memory]
+    rows = [
+        (writer.cited(writer.say(each.label), each.sources, 2), writer.show(each))
+        for each in dict.fromkeys(figures)
+    ]
+    return [
+        Heading(writer.text("tuning"), 2),
+        writer.paragraph(
+            "tuning_lead",
+            (example, *rag.examples.sources),
+            samples=plain(SAMPLES),
+            tokens=plain(SAMPLE_TOKENS),
+            epochs=plain(EPOCHS),
+        ),
+        Table(
+            caption=writer.text("tuning_table"),
+            columns=writer.columns("quantity", "result"),
+            rows=tuple(rows),
+            widths=(0.5, 0.5),
+        ),
+    ]
 
 
 def _size(writer: Writer, serving: Serving) -> tuple[str, ...]:

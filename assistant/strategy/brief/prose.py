@@ -1,8 +1,9 @@
 """Connecting prose by a language model: written from a chapter's facts alone, and checked.
 
-The check is the one that answers go through: a sentence stays when one fact supports it,
-figures included, and then carries that fact's sources. What does not hold is dropped, so
-a chapter is the same without a model, or with a bad one.
+The check is stricter than the one that answers go through, since one fact may hold many
+figures: a sentence stays when one fact supports it and holds its figures in the same order,
+its denials and comparisons, and nearly all of its words; it then carries that fact's sources.
+What does not hold is dropped, so a chapter is the same without a model, or with a bad one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ from assistant.types import Chunk, Document, Hit, Language
 MOST_FACTS, MOST_SENTENCES = 12, 3
 # A sentence of fewer terms says nothing, and any fact that holds them would support it.
 LEAST_TERMS = 5
+# The share of a sentence's terms that its fact must hold.
+WORDS_HELD = 0.9
+_FIGURE = re.compile(r"\d[\d,.]*\s*[%百千万亿]?[a-zA-Z\u4e00-\u9fff]?")
+_POLARITY = re.compile(
+    r"不|未|没有|无|低于|高于|超过|足够|不足|少于|多于|以上|以下|可以|不能|能"
+    r"|\b(?:no|not|never|none|without|below|above|under|over|more|less|than|covers?|can|cannot)\b",
+    re.IGNORECASE,
+)
 _MARKS = re.compile(r"\[(?:[AI]?\d+)\]")
+_CLAUSE = re.compile(r"[，。；：,;:]")
 _QUOTES_ONLY = "extractive"
 
 
@@ -84,10 +94,24 @@ def _checked(
     kept = []
     for sentence in split_stream(iter([written])):
         checked = checker.check(sentence)
-        if checked and len(terms(checked.text)) >= LEAST_TERMS:
+        if checked and _same_claim(checked.text, bare[int(checked.hit.chunk.id)]):
             marks = "".join(_MARKS.findall(facts[int(checked.hit.chunk.id)]))
             kept.append(_with_marks(checked.text, marks))
     return kept[:MOST_SENTENCES]
+
+
+def _same_claim(sentence: str, fact: str) -> bool:
+    """Tell whether a sentence claims no more, and nothing else, than a fact does."""
+    said, held = terms(sentence), set(terms(fact))
+    if len(said) < LEAST_TERMS or sum(t in held for t in said) < WORDS_HELD * len(said):
+        return False
+    clauses = _CLAUSE.split(fact)
+    for clause in filter(None, _CLAUSE.split(sentence)):
+        nearest = max(clauses, key=lambda c: len(set(terms(c)) & set(terms(clause))))
+        if _POLARITY.findall(clause) != _POLARITY.findall(nearest):
+            return False
+    figures = iter(_FIGURE.findall(fact))
+    return all(figure in figures for figure in _FIGURE.findall(sentence))
 
 
 def _hit(heading: str, number: int, fact: str, language: Language) -> Hit:

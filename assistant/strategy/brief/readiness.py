@@ -46,7 +46,7 @@ def _row(writer: Writer, scored: DimensionScore) -> tuple[str, ...]:
     return (
         writer.say(scored.dimension.name),
         score(scored.score),
-        writer.say(scored.dimension.levels[scored.level - 1]),
+        writer.say(scored.stage),
         raises or writer.text("nothing_to_raise"),
     )
 

@@ -59,12 +59,14 @@ def _table(writer: Writer, plan: Plan, shown: tuple[RankedUseCase, ...]) -> Tabl
 
 def _status(writer: Writer, plan: Plan, each: RankedUseCase) -> str:
     if each in plan.chosen:
-        return writer.text("status_chosen")
+        return writer.text("status_chosen" if each is plan.chosen[0] else "status_next")
     return writer.text("status_held" if each.held else "status_later")
 
 
 def _matrix(writer: Writer, plan: Plan, shown: tuple[RankedUseCase, ...]) -> Chart:
-    states = [writer.text(key) for key in ("status_chosen", "status_later", "status_held")]
+    states = [
+        writer.text(key) for key in ("status_chosen", "status_next", "status_later", "status_held")
+    ]
     return Chart(
         kind="matrix",
         caption=writer.text("matrix"),
@@ -98,7 +100,8 @@ def _described(writer: Writer, each: RankedUseCase) -> list[Block]:
         writer.cited(writer.text("oversight", text=use_case.oversight), sources, 1),
     ]
     if writer.say(use_case.regulation):
-        points.append(writer.cited(writer.text("regulation", text=use_case.regulation), sources, 1))
+        text = writer.text("regulation", text=use_case.regulation)
+        points.append(writer.cited(text, _rules(use_case.regulation.en)))
     return [Heading(writer.say(use_case.name), 2), Bullets(tuple(points))]
 
 
@@ -113,6 +116,12 @@ def _held(writer: Writer, each: RankedUseCase) -> str:
     reasons = writer.joined(writer.stated(reason, 2) for reason in each.held)
     separator = "：" if writer.language == "zh" else ": "
     return f"{writer.say(each.use_case.name)}{separator}{reasons}"
+
+
+def _rules(text: str) -> list[Source]:
+    """Return the sections on the laws that a text names."""
+    european = ["Which EU rules apply?"] if "EU" in text or "GDPR" in text else []
+    return [guidance(20, heading) for heading in ("Which Chinese rules apply?", *european)]
 
 
 def _rule() -> Source:
