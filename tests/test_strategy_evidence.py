@@ -166,6 +166,8 @@ def test_an_option_that_weighs_little_does_not_contradict(search: MakeSearch) ->
         ("推进小组每季度召开一次会议。", "3个月"),
         ("指标：回答正确率；现状：70%；目标：≥80%。", "80%"),
         ("回收期不超过36个月。", "36个月"),
+        ("The AI committee meets quarterly.", "3个月"),
+        ("System logs are kept for 30 days.|Access logs are retained for 180 days.", "30天"),
     ],
 )
 def test_findings_compare_figures_with_the_guidance_and_among_papers(

@@ -180,9 +180,10 @@ def test_tasks_run_within_their_phase_and_after_what_they_depend_on() -> None:
 def test_tasks_that_readiness_makes_superfluous_are_left_out() -> None:
     pilot = estimate(Profile(), money(0, 0, 0)).pilot
     way = cheapest(make_plan(Profile(), (), Weights()).costs)
-    lacking = plan_road(assess(Profile()), pilot, way)
+    lacking = plan_road(Profile(), assess(Profile()), pilot, way)
     full = assess(Profile())
     ready = plan_road(
+        Profile(),
         type(full)(
             5.0, tuple(type(d)(d.dimension, 5.0, 5, d.criteria, ()) for d in full.dimensions)
         ),
@@ -192,6 +193,15 @@ def test_tasks_that_readiness_makes_superfluous_are_left_out() -> None:
     count = [sum(len(phase.tasks) for phase in each.phases) for each in (lacking, ready)]
     gaps = sum(bool(task.gap) for phase in road().phases for task in phase.tasks)
     assert gaps > 0 and count[0] - count[1] == gaps
+
+
+def test_what_is_settled_already_is_no_task() -> None:
+    def first(profile: Profile) -> str:
+        return make_plan(profile, (), Weights()).roadmap.phases[0].tasks[0].text.en
+
+    profile = Profile().with_answer("business_owner", given("yes"))
+    assert "Name sponsor" in first(profile)
+    assert "Name sponsor" not in first(profile.with_answer("ai_policy", given("yes")))
 
 
 def test_the_money_of_the_phases_adds_up() -> None:

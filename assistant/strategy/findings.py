@@ -32,7 +32,7 @@ class Check(BaseModel):
     name: Words
     unit: Words
     queries: tuple[str, ...]
-    pattern: str
+    patterns: tuple[str, ...]
     least: float | None = None
     most: float | None = None
     scale: dict[str, float] = {}
@@ -79,8 +79,9 @@ def _figures(check: Check, search: Search) -> list[_Figure]:
     return [
         _Figure(value, each.source())
         for each in read_sentences(search, check.queries)
-        for match in re.finditer(check.pattern, folded(each.text))
-        for value in [check.scale.get(match["n"]) or _number(match["n"])]
+        for pattern in check.patterns
+        for match in re.finditer(pattern, folded(each.text), re.IGNORECASE)
+        for value in [check.scale.get(match["n"].casefold()) or _number(match["n"])]
     ]
 
 

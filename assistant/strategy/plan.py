@@ -66,7 +66,7 @@ def make_plan(profile: Profile, findings: tuple[Statement, ...], weights: Weight
     running = cheapest(costs).per_month
     value = estimate(profile, running)
     risks = register(profile, chosen)
-    roadmap = plan_road(readiness, value.pilot, cheapest(costs))
+    roadmap = plan_road(profile, readiness, value.pilot, cheapest(costs))
     return Plan(
         profile=profile,
         readiness=readiness,

@@ -6,7 +6,7 @@ makes superfluous are left out, and the money is the estimator's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -47,6 +47,7 @@ class TaskEntry(BaseModel):
     en: str
     after: tuple[int, ...] = ()
     gap: dict[str, float] = {}
+    unless: dict[str, str] = {}
 
 
 class PhaseEntry(BaseModel):
@@ -151,11 +152,12 @@ class Roadmap:
         return self.phases[-1].end
 
 
-def plan_road(readiness: Readiness, pilot: Figure, way: Option) -> Roadmap:
+def plan_road(profile: Profile, readiness: Readiness, pilot: Figure, way: Option) -> Roadmap:
     """Return the road of a company.
 
     Args:
-        readiness: decides which tasks are still needed.
+        profile: what is settled already makes tasks superfluous.
+        readiness: so do dimensions without a gap.
         pilot: the cost of the pilot; assessment and scaling follow by the guidance's shares.
         way: how it is run; its purchase and its running fall in the operation.
     """
@@ -164,7 +166,8 @@ def plan_road(readiness: Readiness, pilot: Figure, way: Option) -> Roadmap:
     phases: list[Phase] = []
     for entry in road().phases:
         start = phases[-1].end if phases else 0
-        phases.append(_phase(entry, start, scores, costs[entry.id]))
+        needed = [task for task in entry.tasks if not _superfluous(task, profile, scores)]
+        phases.append(_phase(entry, start, needed, costs[entry.id]))
     return Roadmap(tuple(phases), _people(), road().roles, _total(costs))
 
 
@@ -197,12 +200,19 @@ def _measure(entry: KpiEntry, targets: Mapping[str, Words], profile: Profile) ->
     )
 
 
+def _superfluous(task: TaskEntry, profile: Profile, scores: Mapping[str, float]) -> bool:
+    """Tell whether a task is done already, or has no gap to close."""
+    done = task.unless and all(profile.one(key) == option for key, option in task.unless.items())
+    closed = task.gap and all(scores[key] >= below for key, below in task.gap.items())
+    return bool(done or closed)
+
+
 def _phase(
-    entry: PhaseEntry, start: int, scores: Mapping[str, float], cost: Figure | None
+    entry: PhaseEntry, start: int, needed: Sequence[TaskEntry], cost: Figure | None
 ) -> Phase:
     tasks: dict[int, Task] = {}
     for position, task in enumerate(entry.tasks, 1):
-        if task.gap and all(scores[key] >= below for key, below in task.gap.items()):
+        if task not in needed:
             continue
         before = [tasks[other] for other in task.after if other in tasks]
         begin = max((each.end for each in before), default=start)

@@ -8,8 +8,9 @@ from assistant.strategy.texts import words
 from assistant.strategy.types import Figure, Words
 from assistant.types import Language
 
-_TEN_THOUSAND = 10_000
-_MONEY = {"元": "万元", "元/月": "万元/月", "元/年": "万元/年"}
+# In Chinese, money from ten thousand on is told in 万元, and from a hundred million on in 亿元.
+_SCALES = ((100_000_000, "亿"), (10_000, "万"))
+_MONEY = ("元", "元/月", "元/年")
 
 
 def shown(figure: Figure, language: Language, *, likely_only: bool = False) -> str:
@@ -29,20 +30,24 @@ def score(value: float) -> str:
 
 
 def _parts(figure: Figure, language: Language) -> tuple[str, str, str]:
-    scale = _TEN_THOUSAND if _in_ten_thousands(figure, language) else 1
+    scale, _ = _scale(figure, language)
     low, likely, high = (
         plain(value / scale, money=scale > 1) for value in (figure.low, figure.likely, figure.high)
     )
     return low, likely, high
 
 
-def _in_ten_thousands(figure: Figure, language: Language) -> bool:
-    return language == "zh" and figure.unit.zh in _MONEY and figure.likely >= _TEN_THOUSAND
+def _scale(figure: Figure, language: Language) -> tuple[int, str]:
+    """Return what money is divided by, and the word for that before its unit."""
+    if language == "zh" and figure.unit.zh in _MONEY:
+        for scale, word in _SCALES:
+            if figure.likely >= scale:
+                return scale, word
+    return 1, ""
 
 
 def _unit(figure: Figure, language: Language) -> str:
-    unit = figure.unit.in_(language)
-    return _MONEY[unit] if _in_ten_thousands(figure, language) else unit
+    return _scale(figure, language)[1] + figure.unit.in_(language)
 
 
 def _with_unit(number: str, unit: str, language: Language) -> str:

@@ -14,6 +14,9 @@ from assistant.strategy.sizing import EPOCHS, SAMPLE_TOKENS, SAMPLES, sizing_rul
 from assistant.strategy.types import Block, Bullets, Chart, Figure, Heading, Line, Table
 from assistant.strategy.value import assumptions
 
+# A card cannot be used for longer: above it, renting always costs less.
+HOURS_A_MONTH = 730
+
 
 def chapter(writer: Writer, plan: Plan) -> list[Block]:
     """Return the chapter."""
@@ -118,13 +121,14 @@ def _costs(writer: Writer, plan: Plan) -> list[Block]:
             ),
         ),
     ]
-    points = [
-        writer.cited(writer.text("hours", hours=costs.rent_or_buy), costs.rent_or_buy.sources)
-    ]
+    points = []
+    if costs.rent_or_buy.likely <= HOURS_A_MONTH:
+        text = writer.text("hours", hours=costs.rent_or_buy)
+        points.append(writer.cited(text, costs.rent_or_buy.sources))
     if costs.break_even_calls:
         even = costs.break_even_calls
         points.insert(0, writer.cited(writer.text("even", calls=even), even.sources))
-    return [*blocks, Bullets(tuple(points))]
+    return [*blocks, Bullets(tuple(points))] if points else blocks
 
 
 def _option(writer: Writer, option: Option, best: Option) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ def chapter(writer: Writer, plan: Plan) -> list[Block]:
     blocks: list[Block] = [
         Heading(writer.text("risks")),
         writer.paragraph("risks_lead", (catalogue().lines.source(),)),
-        _chart(writer, plan.risks),
         _table(writer, plan.risks),
+        _chart(writer, plan.risks),
         Heading(writer.text("findings"), 2),
     ]
     if plan.findings:

@@ -15,9 +15,9 @@ def chapter(writer: Writer, plan: Plan) -> list[Block]:
     return [
         Heading(writer.text("road")),
         writer.paragraph("road_lead", road.phases[0].gate.sources),
-        _gantt(writer, road),
         _phases(writer, road),
         _tasks(writer, road),
+        _gantt(writer, road),
         *_people(writer, road),
         _measures(writer, plan),
         _decisions(writer, plan),
@@ -45,7 +45,7 @@ def _phases(writer: Writer, road: Roadmap) -> Table:
         caption=writer.text("phases_table"),
         columns=writer.columns("phase", "weeks", "gate", "cost"),
         rows=tuple(_phase(writer, each) for each in road.phases),
-        widths=(0.12, 0.14, 0.44, 0.3),
+        widths=(0.1, 0.13, 0.39, 0.38),
         numeric=(False, True, False, True),
     )
 
