@@ -60,6 +60,9 @@ def plain(value: float, *, money: bool = False) -> str:
     """Return a number to three digits: an estimate is no more exact than that."""
     if math.isinf(value):
         return "∞"
+    if abs(value) >= 1e10:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa}×10^{int(exponent)}"
     if abs(value) >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"
     digits = 1 if abs(value) >= 10 or money else 2

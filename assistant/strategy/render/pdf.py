@@ -67,7 +67,13 @@ def to_pdf(brief: Brief, font: Path | None = None) -> bytes:
                 f"{source} is no font that can be read. Name another, or run {INSTALL}"
             )
         _write_input(brief, folder, families[0], source)
-        compiler = typst.Compiler(folder / _TEMPLATE, root=folder, font_paths=fonts)
+        # Signs that the font lacks, raised digits for one, are taken from typst's own.
+        every = typst.Fonts(
+            include_system_fonts=False,
+            include_embedded_fonts=True,
+            font_paths=[folder / "fonts"],
+        )
+        compiler = typst.Compiler(folder / _TEMPLATE, root=folder, font_paths=every)
         written = compiler.compile(format="pdf", timestamp=moment(brief))
     assert isinstance(written, bytes)
     return written
