@@ -6,7 +6,7 @@ import pytest
 
 from assistant.settings import data_folder
 from assistant.strategy.evidence import propose, propose_one, read_sentences
-from assistant.strategy.findings import find
+from assistant.strategy.findings import checks, find
 from assistant.strategy.profile import form
 from assistant.types import Chunk, Document, Hit
 
@@ -183,3 +183,14 @@ def test_findings_compare_figures_with_the_guidance_and_among_papers(
 def test_papers_in_line_with_the_guidance_are_no_finding(search: MakeSearch) -> None:
     text = "推进小组每月召开一次会议。指标：回答正确率；目标：≥90%。回收期不超过18个月。"
     assert find(search({"文件": text}), {}) == ()
+
+
+def test_what_the_guidance_advises_stands_in_the_words_that_are_quoted() -> None:
+    for check in checks():
+        limit = check.least if check.least is not None else check.most
+        if check.guidance is None or limit is None:
+            continue
+        quote = check.guidance.source().quote
+        said = {f"{limit:g}", *(word for word, value in check.scale.items() if value == limit)}
+        assert any(word in quote.zh for word in said), check.id
+        assert any(word in quote.en.casefold() for word in said), check.id

@@ -122,7 +122,13 @@ def _worth(profile: Profile, value: Value, costs: Costs, roadmap: Roadmap) -> tu
     money = words("decisions", "money").filled(
         round=both(roadmap.cost), pilot=both(value.pilot, likely_only=True)
     )
-    split = guidance(19, "How is a large-model budget split by stage?")
+    split = guidance(
+        19,
+        "How is a large-model budget split by stage?",
+        "编者建议的首轮比例是：评估5%、试点20%、推广45%、首年运营30%。",
+        "The editors' starting split for a first round is assessment 5%, pilot 20%, scaling 45%, "
+        "first-year operation 30%.",
+    )
     statements = [Statement(money, (split, *roadmap.cost.sources), headline=True)]
     budget = profile.number("budget")
     if budget is not None:
@@ -163,7 +169,14 @@ def _return(profile: Profile, value: Value, costs: Costs) -> Statement:
         line = (
             profile.sources("payback_months")
             if profile.known("payback_months")
-            else (guidance(4, "When should a project be stopped?"),)
+            else (
+                guidance(
+                    4,
+                    "When should a project be stopped?",
+                    "重算后的回收期超过24个月",
+                    "the recalculated payback exceeds 24 months",
+                ),
+            )
         )
         text = words("decisions", "payback").filled(payback=both(value.payback), limit=f"{limit:g}")
         return Statement(text, (*line, *value.payback.sources), headline=True)
