@@ -131,7 +131,14 @@ def changes(
     response_class=Response,
     dependencies=_HEAVY,
     responses={
-        200: {"content": {"application/json": {}, "application/pdf": {}, WORD: {}}},
+        200: {
+            "content": {
+                "application/json": {},
+                "application/pdf": {},
+                "text/markdown": {},
+                WORD: {},
+            }
+        },
         **documented(404, 422),
     },
 )
