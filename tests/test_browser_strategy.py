@@ -114,8 +114,10 @@ def test_a_strategy_is_led_left_taken_up_and_downloaded(
         asked(page, "goals")
         expect(known.nth(1)).to_contain_text("300")
 
-        page.fill("[data-test=say]", "完成")
-        page.keyboard.press("Enter")
+        for said, told in (("全部确认", "已采用"), ("完成", "记为不清楚")):
+            page.fill("[data-test=say]", said)
+            page.keyboard.press("Enter")
+            expect(page.locator("[data-test=lead]")).to_contain_text(told)
         page.click("[data-test=to-brief]")
         expect(page.locator("#brief-title")).to_be_focused()
         for kind, begins in (("docx", b"PK"), ("pdf", b"%PDF"), ("markdown", b"#")):
