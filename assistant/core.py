@@ -1,7 +1,8 @@
 """`Assistant`: the one core behind every surface. Documents in, questions answered, state told.
 
 It opens the parts on first use and puts them together; how an answer comes about is
-told in `answer`, how documents are taken in, in `ingest.pipeline`.
+told in `answer`, how documents are taken in, in `ingest.pipeline`. It is long because it is
+the one door: a short method a thing that can be done, each with what it promises.
 """
 
 from __future__ import annotations

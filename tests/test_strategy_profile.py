@@ -101,8 +101,13 @@ def test_no_words_break_a_field(said: str) -> None:
             value = parse(asked, said)
         except QuestionError:
             continue
-        show(asked, Given(value, ()), "zh")
-        show(asked, Given(value, ()), "en")
+        if asked.kind == "number" and value is not None:
+            assert isinstance(value, float) and asked.low <= value <= asked.high
+        if asked.options and value is not None:
+            chosen = (value,) if isinstance(value, str) else value
+            assert set(chosen) <= set(asked.options)
+        for language in ("zh", "en"):
+            assert show(asked, Given(value, ()), language)
 
 
 @given(st.integers(min_value=0, max_value=10**9))

@@ -17,10 +17,11 @@ from assistant.strategy.profile import Profile, form, show
 from assistant.strategy.readiness import Readiness
 from assistant.strategy.risks import HIGH, Risk
 from assistant.strategy.roadmap import PAYBACK_MONTHS, Roadmap
+from assistant.strategy.scoring import score_rule
 from assistant.strategy.shown import both, score
 from assistant.strategy.sizing import Sizing, sizing_rule
 from assistant.strategy.texts import words
-from assistant.strategy.types import Figure, Source, Statement, Words, same
+from assistant.strategy.types import Figure, Statement, Words, same
 from assistant.strategy.usecases import RankedUseCase
 from assistant.strategy.value import YUAN, Value
 
@@ -106,7 +107,7 @@ def _use_cases(profile: Profile, chosen: Sequence[RankedUseCase]) -> tuple[State
         name=best.use_case.name, total=score(best.total)
     )
     pilot = sources_for(profile, "in_pilot", best.use_case.id) if under_way else ()
-    sources = (*pilot, _score_rule(), *best.use_case.guidance_sources())
+    sources = (*pilot, score_rule(), *best.use_case.guidance_sources())
     first = Statement(text, sources, headline=True)
     if len(chosen) == 1:
         return (first,)
@@ -263,7 +264,3 @@ def _listed(names: Iterable[Words]) -> Words:
 def _joined(texts: Iterable[Words]) -> Words:
     said = list(texts)
     return Words("；".join(text.zh for text in said), "; ".join(text.en for text in said))
-
-
-def _score_rule() -> Source:
-    return guidance(4, "How is a use case's score calculated?")

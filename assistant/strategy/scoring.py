@@ -82,6 +82,11 @@ class Scores:
         return round(total, 9)
 
 
+def score_rule() -> Source:
+    """Return the guidance's rule for weighing the four scores."""
+    return guidance(4, "How is a use case's score calculated?")
+
+
 def score(use_case: UseCase, profile: Profile) -> Scores:
     """Return the four scores of a use case for a company."""
     return Scores(

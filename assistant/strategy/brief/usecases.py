@@ -5,7 +5,7 @@ from __future__ import annotations
 from assistant.strategy.brief.writer import Writer
 from assistant.strategy.guidance import guidance
 from assistant.strategy.plan import Plan
-from assistant.strategy.scoring import ASPECTS
+from assistant.strategy.scoring import ASPECTS, score_rule
 from assistant.strategy.shown import score
 from assistant.strategy.types import Block, Bullets, Chart, Dot, Heading, Source, Table
 from assistant.strategy.usecases import RankedUseCase
@@ -19,7 +19,7 @@ def chapter(writer: Writer, plan: Plan) -> list[Block]:
     ranking = plan.ranking
     shown = ranking.ranked[:SHOWN]
     weights = {aspect: f"{getattr(ranking.weights, aspect):.0%}" for aspect in ASPECTS}
-    lead = writer.paragraph("usecases_lead", (_rule(),), count=len(ranking.ranked), **weights)
+    lead = writer.paragraph("usecases_lead", (score_rule(),), count=len(ranking.ranked), **weights)
     blocks: list[Block] = [
         Heading(writer.text("usecases")),
         lead,
@@ -124,10 +124,6 @@ def _rules(text: str) -> list[Source]:
     return [guidance(20, heading) for heading in ("Which Chinese rules apply?", *european)]
 
 
-def _rule() -> Source:
-    return guidance(4, "How is a use case's score calculated?")
-
-
 def _sensitivity(writer: Writer, plan: Plan) -> list[Block]:
     """Return how firm the first round is when the weights are others."""
     firm, top = plan.sensitivity, len(plan.chosen)
@@ -135,7 +131,7 @@ def _sensitivity(writer: Writer, plan: Plan) -> list[Block]:
         return []
     share = f"{firm.share:.0%}"
     stable = writer.text("sensitivity_stable", count=firm.combinations, share=share, top=top)
-    points = [writer.cited(stable, (_rule(),))]
+    points = [writer.cited(stable, (score_rule(),))]
     for each in firm.tolerances:
         weight = getattr(plan.ranking.weights, each.aspect)
         moves = [
@@ -149,5 +145,5 @@ def _sensitivity(writer: Writer, plan: Plan) -> list[Block]:
             if moves
             else writer.text("sensitivity_never", **values)
         )
-        points.append(writer.cited(said, (_rule(),)))
+        points.append(writer.cited(said, (score_rule(),)))
     return [Heading(writer.text("sensitivity"), 2), Bullets(tuple(points))]
