@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from assistant.answer import Answerer, validated
+from assistant.backfill import Backfill
 from assistant.conversation import ConversationStore, new_id
 from assistant.embed import adapt_embeddings, load_embedder
 from assistant.engines.failover import Engines, choose_engines
@@ -22,6 +24,7 @@ from assistant.errors import QuestionError
 from assistant.health import assess
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline, ProgressCallback
+from assistant.late import LateInteraction
 from assistant.retrieve import Found, HitRetriever, Searcher
 from assistant.settings import Settings
 from assistant.sources import (
@@ -83,6 +86,8 @@ class Assistant:
         self._engines: Engines | None = None
         self._store: Store | None = None
         self._searcher: Searcher | None = None
+        self._late: LateInteraction | None = None
+        self._backfill: Backfill | None = None
         self._conversations: ConversationStore | None = None
         self._strategies: StrategyStore | None = None
         self._reached: tuple[str, str] | None = None
@@ -233,12 +238,18 @@ class Assistant:
     def citation(self, answer_id: str, marker: int, principal: Principal = EVERYONE) -> Cited:
         """Return what ``[marker]`` in an answer given to the principal points at.
 
+        With late interaction it tells where the question's words met the passage's.
+
         Raises:
             NotFoundError: no such answer was given to the principal, it has no such mark, or
                 its document is gone or not theirs to read any more.
         """
-        *_, answer = self._open_conversations().up_to(answer_id, principal)
-        return read_citation(self._open_store().index, answer, marker, principal)
+        *_, asked, answer = self._open_conversations().up_to(answer_id, principal)
+        cited = read_citation(self._open_store().index, answer, marker, principal)
+        late = self._open_late()
+        if late is None or cited.context is None:
+            return cited
+        return replace(cited, matches=tuple(late.matches(asked.text, cited.context)))
 
     def suggestions(self, answer_id: str, principal: Principal = EVERYONE) -> list[str]:
         """Return up to three questions that go on from an answer and that documents answer.
@@ -370,9 +381,18 @@ class Assistant:
     def close(self) -> None:
         """Let go of the models and of the data directory."""
         with self._lock:
-            for part in (self._engines, self._store, self._conversations, self._strategies):
+            if self._backfill is not None:
+                self._backfill.stop()
+            for part in (
+                self._engines,
+                self._late,
+                self._store,
+                self._conversations,
+                self._strategies,
+            ):
                 if part is not None:
                     part.close()
+            self._late = self._backfill = None
             self._store = self._searcher = self._conversations = self._engines = None
             self._strategies = None
 
@@ -424,7 +444,8 @@ class Assistant:
             return self._engines
 
     def _pipeline(self, store: Store | None = None) -> Pipeline:
-        return Pipeline(store or self._open_store(), self._embedder, self.settings)
+        store = store or self._open_store()
+        return Pipeline(store, self._embedder, self.settings, self._open_late())
 
     def _search(self, query: str, principal: Principal, k: int) -> Found:
         query = validated(query, self.settings.max_question_chars)
@@ -433,8 +454,20 @@ class Assistant:
     def _open_searcher(self) -> Searcher:
         with self._lock:
             if self._searcher is None:
-                self._searcher = Searcher(self._open_store(), self._embedder, self.settings)
+                store, late = self._open_store(), self._open_late()
+                self._searcher = Searcher(store, self._embedder, self.settings, late)
+                if late:
+                    self._backfill = Backfill(store, late)
+                    self._backfill.start()
             return self._searcher
+
+    def _open_late(self) -> LateInteraction | None:
+        """Return what compares token by token; None where settings or model do without."""
+        with self._lock:
+            wanted = self.settings.reranker == "late" and self._embedder.gives_tokens
+            if wanted and self._late is None:
+                self._late = LateInteraction(self._embedder, self.settings.data_dir)
+            return self._late
 
     def _choose(self, name: str) -> Engines:
         return choose_engines(self.settings.model_copy(update={"engine": name}), self._embedder)

@@ -7,6 +7,7 @@ torch and sentence-transformers have their home here.
 
 from __future__ import annotations
 
+import re
 import threading
 import zlib
 from collections import deque
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -32,34 +33,52 @@ from assistant.model_files import (
     prepare_environment,
 )
 from assistant.settings import Settings
-from assistant.text import terms
+from assistant.text import fold, terms
 from assistant.tokens import TOKENIZER_FILE, TokenCounter, encodable, estimated_tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 __all__ = [
-    "AdaptedEmbedder", "Embedder", "HashEmbedder", "adapt_embeddings", "embedded_model_dir",
-    "load_embedder"
+    "AdaptedEmbedder", "Embedder", "HashEmbedder", "Tokens", "adapt_embeddings",
+    "embedded_model_dir", "load_embedder"
 ]  # fmt: skip
 
 HASH = "hash"
 HASH_DIMENSION = 64
+_HASHED_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
 # Larger batches gain nothing on a processor and make a waiting question wait longer.
 _BATCH_CPU, _BATCH_GPU = 8, 64
 _UNLIMITED = 1 << 20  # what "no limit" becomes; tokenizers write it as 1e30
 
+T = TypeVar("T")
 Vectors = NDArray[np.float32]
 Fingerprint = dict[str, str | int]
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a text that hold a letter or digit: what the model made of each, and where.
+
+    ``states`` is float32 (n, dimension), as the model's last layer left them; ``spans`` (n, 2)
+    are the characters of the text, those the model read.
+    """
+
+    states: Vectors
+    spans: NDArray[np.int32]
+
+
+Encoded = tuple[Vectors, list[Tokens]]
+
+
 @dataclass(eq=False)
 class _Question:
-    """A question that waits for its vector."""
+    """A question that waits for its vector and its tokens."""
 
     text: str
     vector: Vectors | None = None
+    tokens: Tokens | None = None
     error: Exception | None = None
 
 
@@ -122,6 +141,62 @@ class Embedder(Embeddings):
         batch how many passages are done; questions of other threads go between batches.
         """
         vectors = np.empty((len(texts), self._facts.dimension), np.float32)
+        for rows, batch in self._batches(texts, progress):
+            vectors[rows] = self._encode(batch, self._facts.passage_prefix)
+        return vectors
+
+    def encode_passages(
+        self,
+        texts: Sequence[str],
+        keep: Callable[[Vectors], T],
+        progress: Callable[[int], None] | None = None,
+    ) -> tuple[Vectors, list[T]]:
+        """Return what `embed_passages` does, and what ``keep`` makes of each one's token states.
+
+        Both come from one pass through the model; see `Tokens`.
+        """
+        vectors = np.empty((len(texts), self._facts.dimension), np.float32)
+        kept: dict[int, T] = {}
+        for rows, batch in self._batches(texts, progress):
+            vectors[rows], tokens = self._encode_tokens(batch, self._facts.passage_prefix)
+            kept.update((int(row), keep(t.states)) for row, t in zip(rows, tokens, strict=True))
+        return vectors, [kept[row] for row in range(len(texts))]
+
+    def embed_question(self, text: str) -> Vectors:
+        """Return float32 ``(dimension,)``, L2-normalised.
+
+        Questions that wait at the same time are embedded together, before any passage.
+        """
+        return self._asked(text)[0]
+
+    def encode_question(self, text: str) -> tuple[Vectors, Tokens]:
+        """Return what `embed_question` does, and the question's tokens, from one pass."""
+        assert self.gives_tokens
+        vector, tokens = self._asked(text)
+        assert tokens is not None
+        return vector, tokens
+
+    @cached_property
+    def gives_tokens(self) -> bool:
+        """Whether the model's token states can be told apart and laid upon the text."""
+        if self._settings.embedding_model == EMBEDDED:
+            return True
+        try:
+            with self._forward:
+                _, tokens = self._encode_tokens(["two words"], self._facts.passage_prefix)
+        except (ModelError, KeyError, ValueError, NotImplementedError):
+            return False
+        return len(tokens[0].spans) > 0
+
+    def passage_spans(self, text: str) -> NDArray[np.int32]:
+        """Return the ``spans`` of `Tokens` for a passage, without running the model."""
+        with self._forward:
+            return self._read_tokens([text], self._facts.passage_prefix)[0][1]
+
+    def _batches(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None
+    ) -> Iterator[tuple[NDArray[np.intp], list[str]]]:
+        """Yield the rows and the texts of each batch, while holding the model."""
         # By tokens, not characters: a Chinese character weighs two Latin ones, and a
         # batch costs as much as its longest passage. Longest first: memory fails early.
         order = np.argsort(self.count_tokens(texts), kind="stable")[::-1]
@@ -129,17 +204,11 @@ class Embedder(Embeddings):
             rows = order[start : start + self._batch]
             with self._forward:
                 self._answer_questions()
-                batch = [texts[row] for row in rows]
-                vectors[rows] = self._encode(batch, self._facts.passage_prefix)
+                yield rows, [texts[row] for row in rows]
             if progress is not None:
                 progress(start + len(rows))
-        return vectors
 
-    def embed_question(self, text: str) -> Vectors:
-        """Return float32 ``(dimension,)``, L2-normalised.
-
-        Questions that wait at the same time are embedded together, before any passage.
-        """
+    def _asked(self, text: str) -> tuple[Vectors, Tokens | None]:
         question = _Question(text)
         self._questions.append(question)
         with self._forward:
@@ -148,7 +217,7 @@ class Embedder(Embeddings):
         if question.error is not None:
             raise question.error
         assert question.vector is not None
-        return question.vector
+        return question.vector, question.tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, without special tokens and without a prefix."""
@@ -200,27 +269,69 @@ class Embedder(Embeddings):
     def _answer_together(self, batch: Sequence[_Question]) -> None:
         try:
             texts = [question.text for question in batch]
-            vectors = self._encode(texts, self._facts.query_prefix, question=True)
+            prefix = self._facts.query_prefix
+            tokens: Sequence[Tokens | None] = [None] * len(batch)
+            if self.__dict__.get("gives_tokens"):  # where somebody asked for them
+                vectors, tokens = self._encode_tokens(texts, prefix, question=True)
+            else:
+                vectors = self._encode(texts, prefix, question=True)
         except Exception as error:  # each of them must be told, whoever runs the model
             for question in batch:
                 question.error = error
             return
-        for question, vector in zip(batch, vectors, strict=True):
-            question.vector = vector
+        for question, vector, said in zip(batch, vectors, tokens, strict=True):
+            question.vector, question.tokens = vector, said
 
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
         """Embed one batch; only who holds the model calls this."""
+        return _unit(self._run(texts, prefix, question, "sentence_embedding"))
+
+    def _encode_tokens(self, texts: list[str], prefix: str, *, question: bool = False) -> Encoded:
+        """Embed one batch and return its tokens too; only who holds the model calls this."""
+        outputs = self._run(texts, prefix, question, None)
+        vectors = np.stack([o["sentence_embedding"].float().cpu().numpy() for o in outputs])
+        tokens = []
+        read = self._read_tokens(texts, prefix)
+        for output, (places, spans) in zip(outputs, read, strict=True):
+            states = output["token_embeddings"][output["attention_mask"].bool()]
+            tokens.append(Tokens(states[places].float().cpu().numpy(), spans))
+        return _unit(vectors), tokens
+
+    def _read_tokens(
+        self, texts: Sequence[str], prefix: str
+    ) -> list[tuple[NDArray[np.intp], NDArray[np.int32]]]:
+        """Return, for each text, which of the model's tokens hold a letter, and their spans."""
         model = self._open_model()
-        encode = model.encode_query if question else model.encode_document
+        batch = [prefix + encodable(text) for text in texts]
+        read = model.tokenizer(
+            batch,
+            truncation=True,
+            max_length=self._facts.max_tokens,
+            return_offsets_mapping=True,
+        )
+        return [
+            _worded(text, np.array(offsets, np.int32).reshape(-1, 2), len(prefix))
+            for text, offsets in zip(batch, read["offset_mapping"], strict=True)
+        ]
+
+    def _run(self, texts: list[str], prefix: str, question: bool, output: str | None) -> Any:
+        """Pass one batch through the model; ``output`` as sentence-transformers names it."""
+        model = self._open_model()
+        encode: Any = model.encode_query if question else model.encode_document
         batch = [encodable(text) for text in texts]
         try:
-            vectors = encode(batch, prompt=prefix, batch_size=len(batch), show_progress_bar=False)
+            return encode(
+                batch,
+                prompt=prefix,
+                batch_size=len(batch),
+                show_progress_bar=False,
+                output_value=output,
+            )
         except RuntimeError as error:  # above all: no memory left on the device
             raise ModelError(
                 f"The embedding model failed ({error}). Lower ASSISTANT_EMBEDDING_BATCH, or set "
                 "ASSISTANT_EMBEDDING_DEVICE=cpu."
             ) from error
-        return _unit(vectors)
 
     def _open_model(self) -> SentenceTransformer:
         with self._loading:
@@ -253,6 +364,11 @@ class AdaptedEmbedder(Embedder):
     def _batch(self) -> int:
         return self._texts_at_once
 
+    @cached_property
+    def gives_tokens(self) -> bool:
+        """Embeddings are whole vectors here."""
+        return False
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return an estimate: a token a CJK character, and one for three others."""
         return [estimated_tokens(text) for text in texts]
@@ -284,6 +400,26 @@ class HashEmbedder(AdaptedEmbedder):
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(_HashedTerms())
+
+    @cached_property
+    def gives_tokens(self) -> bool:
+        """A character of Chinese or a word is a token, and alike only to itself."""
+        return True
+
+    def _encode_tokens(self, texts: list[str], prefix: str, *, question: bool = False) -> Encoded:
+        read = self._read_tokens(texts, prefix)
+        tokens = [
+            Tokens(_hashed([text[a:b] for a, b in spans]), spans)
+            for text, (_, spans) in zip(texts, read, strict=True)
+        ]
+        return self._encode(texts, prefix, question=question), tokens
+
+    def _read_tokens(
+        self, texts: Sequence[str], prefix: str
+    ) -> list[tuple[NDArray[np.intp], NDArray[np.int32]]]:
+        found = [[m.span() for m in _HASHED_TOKEN.finditer(text)] for text in texts]
+        spans = [np.array(each, np.int32).reshape(-1, 2) for each in found]
+        return [(np.arange(len(each)), each) for each in spans]
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -358,6 +494,28 @@ def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
             f"The embedding model in {folder} does not load on {device!r} as {dtype}: {error}. "
             f"{remedy}, or set ASSISTANT_EMBEDDING_DEVICE and ASSISTANT_EMBEDDING_DTYPE to `auto`."
         ) from error
+
+
+def _hashed(words: Sequence[str]) -> Vectors:
+    """Return a vector a word, float32 (n, HASH_DIMENSION), that depends on it alone."""
+    seeds = [zlib.crc32(fold(word).encode()) for word in words]
+    rows = [np.random.default_rng(seed).normal(size=HASH_DIMENSION) for seed in seeds]
+    return np.array(rows, np.float32).reshape(-1, HASH_DIMENSION)
+
+
+def _worded(
+    text: str, offsets: NDArray[np.int32], skipped: int
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Return the places of the tokens that hold a letter or digit, and their spans.
+
+    ``skipped`` characters at the start are the prefix, from which the spans do not count.
+    """
+    places = [
+        i
+        for i, (start, end) in enumerate(offsets.tolist())
+        if end > skipped and any(map(str.isalnum, text[max(start, skipped) : end]))
+    ]
+    return np.array(places, np.intp), np.maximum(offsets[places] - skipped, 0)
 
 
 def _unit(vectors: ArrayLike) -> Vectors:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from assistant.embed import Embedder
 from assistant.engines.base import engine_name
 from assistant.engines.failover import Engines
+from assistant.gate import Gate
 from assistant.index.catalog import Catalog
-from assistant.retrieve import Gate
 from assistant.settings import Settings
 from assistant.types import Health
 
@@ -16,7 +16,10 @@ def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Set
     chunks = catalog.chunk_count(catalog.audiences())
     engine = next(engines.candidates())
     problems = engines.passed_over()
-    if not Gate.load().fits(embedder.fingerprint) and settings.gate_threshold is None:
+    if (
+        not Gate.load(late=settings.reranker == "late").fits(embedder.fingerprint)
+        and settings.gate_threshold is None
+    ):
         problems.append(
             "Whether the documents hold an answer is judged by numbers that were calibrated "
             "for another embedding model. Set ASSISTANT_GATE_THRESHOLD by trial, or calibrate "

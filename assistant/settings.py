@@ -78,6 +78,15 @@ class Settings(BaseSettings):
     dense_weight: float = Field(
         0.7, ge=0.0, le=1.0, description="share of the dense leg in the fused score"
     )
+    reranker: Literal["late", "cross", "off"] = Field(
+        "late",
+        description="what orders the best candidates anew: `late` (the embedding model's token "
+        "vectors), `cross` (the cross-encoder `reranker_model`), or nothing",
+    )
+    reranker_model: str = Field(
+        "", description="the cross-encoder: a folder or a sentence-transformers name"
+    )
+    reranked: int = Field(50, ge=1, le=200, description="candidates that are ordered anew")
     gate_threshold: float | None = Field(
         None,
         ge=0.0,

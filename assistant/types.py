@@ -77,7 +77,8 @@ class Hit:
     """A chunk found for a query.
 
     ``score`` orders the hits (0 to 1, fused); ``dense_score`` is the cosine
-    similarity, ``lexical_score`` BM25 (0 when no term matched).
+    similarity, ``lexical_score`` BM25 (0 when no term matched), ``late_score`` the MaxSim of
+    their tokens (0 where the passage was not compared token by token).
     """
 
     chunk: Chunk
@@ -85,6 +86,7 @@ class Hit:
     score: float
     dense_score: float
     lexical_score: float
+    late_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,19 @@ class Citation:
 
 
 @dataclass(frozen=True)
+class Match:
+    """A word of a question, and the characters ``start:end`` of a passage that it met.
+
+    ``similarity`` is the cosine of the two in context: 1.0 for the same word in the same sense.
+    """
+
+    term: str
+    start: int
+    end: int
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Context:
     """A passage in its place: the chunks right before and after it, in reading order."""
 
@@ -114,10 +129,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Cited:
-    """A citation, and the passage it points at; no passage when the document has changed since."""
+    """A citation, and the passage it points at; no passage when the document has changed since.
+
+    ``matches`` tells where the question's words met the passage's, in its order.
+    """
 
     citation: Citation
     context: Context | None = None
+    matches: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True)

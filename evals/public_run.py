@@ -20,8 +20,8 @@ from langchain_core.language_models import BaseChatModel
 
 from assistant import Assistant, AssistantError, Settings
 from assistant.embed import Embedder, load_embedder
+from assistant.gate import Gate
 from assistant.ingest.pipeline import ProgressCallback
-from assistant.retrieve import Gate
 from assistant.types import Progress, Quarantined
 from evals.public import Corpus, Question, read, write_files
 from evals.public_measures import Measured, Outcome, measure
@@ -211,7 +211,7 @@ def _plain(run: PublicRun) -> dict[str, Any]:
 
 def _calibrated_on(corpus: Corpus, embedder: Embedder) -> bool:
     """Tell whether the evidence gate knows this set from its calibration."""
-    if not Gate.load().fits(embedder.fingerprint):
+    if not Gate.load(late=True).fits(embedder.fingerprint):
         return False
     gate = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
     return corpus.name in gate["calibrated_on"]

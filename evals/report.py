@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from assistant.retrieve import Gate
+from assistant.gate import Gate
 from assistant.types import Hit
 from evals import charts, scoreboard, why
 from evals.charts import Axis, Mark, Series
@@ -195,7 +195,7 @@ def _refusals(run: Run) -> Figure | None:
         Series("unanswerable, but answered", tuple((t, float((other >= t).mean())) for t in grid)),
     )
     setting = run.manifest.settings.get("gate_threshold")
-    threshold = Gate.load().threshold if setting is None else float(setting)
+    threshold = Gate.load(late=True).threshold if setting is None else float(setting)
     x = Axis(0.0, 1.0, tuple((n / 4, f"{n / 4:g}") for n in range(5)), "confidence asked for")
     title = "The two errors of the evidence gate"
     note = "What a threshold elsewhere would do. The engine may still decline on its own."

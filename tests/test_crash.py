@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from assistant import Assistant, Settings
+from assistant.index.tokens import text_digest
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "100"))
 DOCUMENTS = 30
@@ -76,6 +77,11 @@ def check(data: Path, newest: int) -> None:
         assert store.size == sum(document.chunks for document in documents)
         for audience in store.catalog.audiences():
             assert store.vectors.count(audience) == store.catalog.chunk_count([audience])
+        late = assistant._open_late()
+        assert late is not None
+        for audience, groups in store.catalog.audience_groups().items():
+            texts = store.catalog.audience_texts(audience)
+            assert not late.files.missing(groups, map(text_digest, texts))
         for document in documents:
             number = int(Path(document.source).stem)
             hits = assistant.search(f"第{number}号文件 d{number}g{newest}k3", k=50)

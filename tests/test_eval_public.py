@@ -10,7 +10,7 @@ import pytest
 
 from assistant import Settings
 from assistant.errors import ConfigurationError
-from assistant.retrieve import Gate
+from assistant.gate import Gate
 from evals import published
 from evals.bench import peers
 from evals.bench.peer_methods import METHODS, Method, ours

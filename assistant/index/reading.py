@@ -15,6 +15,7 @@ import numpy as np
 
 from assistant.index.database import connect, marks
 from assistant.index.records import Draft, Vectors, to_chunk, to_document, to_vector
+from assistant.ingest.chunk import indexed_text
 from assistant.types import Chunk, Context, Document, Quarantined
 
 # A chunk's rowid is its audience's number followed by a running number, so an audience is
@@ -188,6 +189,22 @@ class Reader:
         )
         for row in rows:
             yield row[0], to_vector(row[1])
+
+    def audience_texts(self, audience: int) -> Iterator[str]:
+        """Yield the indexed text of every visible chunk of an audience."""
+        rows = self._db.execute(
+            "SELECT v.title, c.heading, c.text FROM chunks c "
+            "JOIN versions v ON v.id = c.version_id "
+            "WHERE v.state = 'visible' AND v.audience_id = ?",
+            (audience,),
+        )
+        for title, heading, text in rows:
+            yield indexed_text(title, json.loads(heading), text)
+
+    def audience_groups(self) -> dict[int, tuple[str, ...]]:
+        """Return who belongs to each audience."""
+        rows = self._db.execute("SELECT id, groups FROM audiences")
+        return {row["id"]: tuple(json.loads(row["groups"])) for row in rows}
 
     def lexical(
         self, query: Sequence[str], audiences: Sequence[int], limit: int

@@ -19,7 +19,7 @@ import numpy as np
 
 from assistant.embed import Embedder
 from assistant.errors import SourceError
-from assistant.index.records import Draft
+from assistant.index.records import Draft, Vectors
 from assistant.index.store import Store
 from assistant.ingest.chunk import Passage, chunk_blocks, document_text, indexed_text
 from assistant.ingest.clean import clean_blocks, signature
@@ -34,6 +34,7 @@ from assistant.ingest.sources import (
     merged,
     narrowed,
 )
+from assistant.late import LateInteraction
 from assistant.settings import Settings
 from assistant.text import detect_language
 from assistant.types import (
@@ -79,9 +80,16 @@ class Pipeline:
             allowed folders. Files found inside a folder are quarantined instead.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        settings: Settings,
+        late: LateInteraction | None = None,
+    ) -> None:
         self._store = store
         self._embedder = embedder
+        self._late = late
         self._settings = settings
         self._uploads = (settings.data_dir / UPLOADS_FOLDER).resolve()
 
@@ -122,9 +130,8 @@ class Pipeline:
         blocks = _decode(draft.blocks)
         passages = self._chunk(blocks)
         texts = [indexed_text(draft.title, p.heading, p.text) for p in passages]
-        return replace(
-            draft, passages=tuple(passages), vectors=self._embedder.embed_passages(texts)
-        )
+        new = replace(draft, passages=tuple(passages))
+        return replace(new, vectors=self._encode([new], texts, lambda _: None))
 
     # -- finding ----------------------------------------------------------------------------
 
@@ -259,9 +266,7 @@ class Pipeline:
 
     def _embed(self, batch: Sequence[Draft], tally: _Tally, tell: ProgressCallback) -> list[Draft]:
         texts = [indexed_text(d.title, p.heading, p.text) for d in batch for p in d.passages]
-        vectors = self._embedder.embed_passages(
-            texts, progress=lambda done: tell(Progress("embed", done, len(texts)))
-        )
+        vectors = self._encode(batch, texts, lambda done: tell(Progress("embed", done, len(texts))))
         tally.chunks += len(texts)
         embedded, first = [], 0
         for draft in batch:
@@ -269,6 +274,21 @@ class Pipeline:
             embedded.append(replace(draft, vectors=vectors[first:last]))
             first = last
         return embedded
+
+    def _encode(
+        self, drafts: Sequence[Draft], texts: Sequence[str], progress: Callable[[int], None]
+    ) -> Vectors:
+        """Embed the passages' texts, and put their token vectors on disk for their audiences."""
+        if self._late is None:
+            return self._embedder.embed_passages(texts, progress)
+        vectors, tokens = self._late.encode(texts, progress)
+        audiences: dict[tuple[str, ...], list[int]] = {}
+        readers = [draft.groups for draft in drafts for _ in draft.passages]
+        for row, groups in enumerate(readers):
+            audiences.setdefault(groups, []).append(row)
+        for groups, rows in audiences.items():
+            self._late.keep(groups, [texts[i] for i in rows], [tokens[i] for i in rows])
+        return vectors
 
 
 def _title(path: Path, blocks: Sequence[Block]) -> str:

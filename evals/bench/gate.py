@@ -29,6 +29,7 @@ from assistant import Settings
 from assistant.embed import Embedder, load_embedder
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline
+from assistant.late import LateInteraction
 from assistant.retrieve import Searcher
 from assistant.settings import data_folder
 from assistant.types import EVERYONE
@@ -59,18 +60,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--questions", type=int, default=300, help="of each set and size")
     parser.add_argument("--samples", type=Path, help="keep the signals here, or reuse them")
+    parser.add_argument("--reranker", choices=("late", "off"), default="late")
     parser.add_argument("--write", action="store_true", help="store in assistant/gate.json")
     arguments = parser.parse_args()
-    samples = gather(arguments.folder, arguments.questions, arguments.samples)
+    samples = gather(arguments.folder, arguments.questions, arguments.samples, arguments.reranker)
     names = sorted(samples[0].signals)
     print_table(samples, names)
     model = fit(samples, names)
     if arguments.write:
         model["embedding_model"] = load_embedder(Settings()).fingerprint
-        GATE_FILE.write_text(json.dumps(model, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        gates = json.loads(GATE_FILE.read_text("utf-8"))
+        gates["late" if arguments.reranker == "late" else "plain"] = model
+        GATE_FILE.write_text(json.dumps(gates, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def gather(folder: Path, questions: int, cache: Path | None) -> list[Sample]:
+def gather(folder: Path, questions: int, cache: Path | None, reranker: str) -> list[Sample]:
     """Collect the samples of all sets and sizes, or read them from an earlier run."""
     if cache and cache.exists():
         return [Sample(**row) for row in json.loads(cache.read_text("utf-8"))]
@@ -78,7 +82,7 @@ def gather(folder: Path, questions: int, cache: Path | None) -> list[Sample]:
     samples = []
     for corpus in corpora_of(folder):
         for turn, size in enumerate(SIZES):
-            samples += collect(corpus, size, questions, embedder, SEED + turn)
+            samples += collect(corpus, size, questions, embedder, SEED + turn, reranker)
             print(f"{corpus.name}, {size} passages: {len(samples)} samples so far", flush=True)
     if cache:
         cache.write_text(json.dumps([asdict(s) for s in samples]), "utf-8")
@@ -101,7 +105,7 @@ def corpora_of(folder: Path) -> list[Corpus]:
 
 
 def collect(
-    corpus: Corpus, size: int, questions: int, embedder: Embedder, seed: int
+    corpus: Corpus, size: int, questions: int, embedder: Embedder, seed: int, reranker: str
 ) -> list[Sample]:
     """Ingest ``size`` topics (at most half of them) and search questions of both kinds."""
     left_out, asked, absent = split(corpus, size, questions, seed)
@@ -109,8 +113,9 @@ def collect(
         write_files(corpus, Path(folder) / "files", left_out)
         settings = Settings(data_dir=Path(folder) / "data")
         store = Store(settings.data_dir, embedder.fingerprint)
-        Pipeline(store, embedder, settings).run([Path(folder) / "files"])
-        searcher = Searcher(store, embedder, settings)
+        late = LateInteraction(embedder, settings.data_dir) if reranker == "late" else None
+        Pipeline(store, embedder, settings, late).run([Path(folder) / "files"])
+        searcher = Searcher(store, embedder, settings, late)
         samples = []
         for question in asked + absent:
             found = searcher.search(question.text, EVERYONE, settings.top_k)

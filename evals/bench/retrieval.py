@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import fmean
 
 from assistant import Assistant, Settings
-from assistant.retrieve import Searcher, fuse
+from assistant.fusion import fuse
+from assistant.retrieve import Searcher
 from assistant.text import terms
 from assistant.types import EVERYONE
 from evals.public import FORMATS, Corpus, Question, read, write_files

@@ -6,7 +6,9 @@ can be opened by itself, from Slack or an exported document, by whoever may read
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
@@ -14,7 +16,7 @@ from starlette.datastructures import QueryParams
 
 from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.http.pages import render
-from assistant.types import Chunk, Context
+from assistant.types import Context, Match
 
 router = APIRouter(dependencies=[Depends(limited)], include_in_schema=False)
 
@@ -35,7 +37,7 @@ def source(
     cited = service.assistant.citation(answer_id, marker, asker.principal)
     citation = cited.citation
     shown = (
-        _shown(cited.context, citation.quote)
+        _shown(cited.context, citation.quote, cited.matches)
         if cited.context
         else _lost(citation.title, citation.heading, citation.quote)
     )
@@ -54,8 +56,7 @@ def passage(
     )
 
 
-def _shown(context: Context, quote: str) -> dict[str, Any]:
-    before, marked, after = _split(context.chunk, quote)
+def _shown(context: Context, quote: str, matches: Sequence[Match] = ()) -> dict[str, Any]:
     document, chunk = context.document, context.chunk
     return {
         "document": document,
@@ -64,7 +65,7 @@ def _shown(context: Context, quote: str) -> dict[str, Any]:
         "page": chunk.page,
         "unit": chunk.page_unit,
         "earlier": [each.text for each in context.before],
-        "text": (before, marked, after),
+        "text": _parts(chunk.text, quote, matches),
         "later": [each.text for each in context.after],
         "changed": False,
     }
@@ -79,16 +80,27 @@ def _lost(title: str, heading: tuple[str, ...], quote: str) -> dict[str, Any]:
         "page": None,
         "unit": "page",
         "earlier": [],
-        "text": ("", quote, ""),
+        "text": [_Part(quote, quoted=True, met=False)],
         "later": [],
         "changed": True,
     }
 
 
-def _split(chunk: Chunk, quote: str) -> tuple[str, str, str]:
-    """Return a passage as what stands before its quote, the quote, and what follows."""
-    start = chunk.text.find(quote) if quote else -1
-    if start < 0:
-        return chunk.text, "", ""
-    end = start + len(quote)
-    return chunk.text[:start], chunk.text[start:end], chunk.text[end:]
+class _Part(NamedTuple):
+    """A stretch of a passage: within the quote or not, met by a word of the question or not."""
+
+    text: str
+    quoted: bool
+    met: bool
+
+
+def _parts(text: str, quote: str, matches: Sequence[Match]) -> list[_Part]:
+    """Cut a passage where its quote, or a word that the question met, begins or ends."""
+    start = text.find(quote) if quote else -1
+    quoted = range(start, start + len(quote)) if start >= 0 else range(0)
+    met = [range(match.start, match.end) for match in matches]
+    cuts = {0, len(text), *(e for r in (quoted, *met) for e in (r.start, r.stop))}
+    edges = sorted(cut for cut in cuts if 0 <= cut <= len(text))
+    return [
+        _Part(text[a:b], a in quoted, any(a in each for each in met)) for a, b in pairwise(edges)
+    ]
