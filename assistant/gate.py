@@ -43,6 +43,8 @@ UNRELATED = (
     "The fishing boats leave the harbour before dawn.",
 )
 _COVERAGE_HITS = 5
+# A logit beyond which a float is 0 or 1: nothing is certain, and a threshold of 1 lets none pass.
+_MOST_CERTAIN = 30.0
 
 
 def gate_signals(
@@ -123,4 +125,5 @@ class Gate:
         if not signals:
             return 0.0
         logit = self.bias + sum(w * signals[name] for name, w in self.weights.items())
-        return 1.0 / (1.0 + math.exp(-logit))
+        bounded = max(-_MOST_CERTAIN, min(_MOST_CERTAIN, logit))
+        return 1.0 / (1.0 + math.exp(-bounded))

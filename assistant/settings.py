@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     reranker: Literal["late", "cross", "off"] = Field(
         "late",
         description="what orders the best candidates anew: `late` (the embedding model's token "
-        "vectors), `cross` (the cross-encoder `reranker_model`), or nothing",
+        "vectors), `cross` (the cross-encoder `reranker_model`), or `off`",
     )
     reranker_model: str = Field(
         "", description="the cross-encoder: a folder or a sentence-transformers name"

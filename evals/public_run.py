@@ -213,5 +213,5 @@ def _calibrated_on(corpus: Corpus, embedder: Embedder) -> bool:
     """Tell whether the evidence gate knows this set from its calibration."""
     if not Gate.load(late=True).fits(embedder.fingerprint):
         return False
-    gate = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
-    return corpus.name in gate["calibrated_on"]
+    gates = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
+    return corpus.name in gates["late"]["calibrated_on"]
