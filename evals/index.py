@@ -25,7 +25,7 @@ from assistant.settings import data_folder
 from evals.case import PLANTED
 
 SOURCES = (data_folder("knowledge"), PLANTED)
-_SHAPING = ("chunk_tokens", "embedding_dtype", "max_file_mb")
+_SHAPING = ("chunk_tokens", "embedding_dtype", "max_file_mb", "reranker")
 
 
 def fingerprint(sources: Sequence[Path], settings: Settings, embedder: Embedder) -> str:

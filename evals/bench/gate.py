@@ -38,9 +38,9 @@ from evals.public import Corpus, Question, read, write_files
 GATE_FILE = Path(__file__).parents[2] / "assistant" / "gate.json"
 SIZES = (3, 3, 3, 10, 10, 40, 200)
 SEED = 7
-# Questions put to company papers are worded farther from the text than those of the
-# public sets, and score lower: the cut is eased by this much (a logit).
-LENIENCY = 0.5
+# The signals say much the same; held tightly, their weights carry over to questions of another
+# kind (own cases: AUC .75 against .65 with C = 1; the sets left out lose nothing).
+REGULARISATION = 0.001
 DIRECTIONS = ("zh_asks_en", "en_asks_zh")
 
 
@@ -198,7 +198,7 @@ def fit(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Any]:
     """Return weights, bias and threshold; each set weighs the same, whatever its size.
 
     The threshold makes the two errors equal on the sets whose questions people wrote
-    (headings asked as questions are easier), less the leniency. Across languages the
+    (headings asked as questions are easier). Across languages the
     scores lie elsewhere: there the direction's own weight is moved until the errors are
     equal, too.
     """
@@ -206,13 +206,13 @@ def fit(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Any]:
     scaler = StandardScaler().fit(x)
     counts = {key: sum(_key(s) == key for s in samples) for key in {_key(s) for s in samples}}
     weights = np.array([1.0 / counts[_key(s)] for s in samples])
-    regression = LogisticRegression(C=1.0, max_iter=1000)
+    regression = LogisticRegression(C=REGULARISATION, max_iter=1000)
     regression.fit(scaler.transform(x), y, sample_weight=weights / weights.mean())
     slope = regression.coef_[0] / scaler.scale_
     bias = float(regression.intercept_[0] - slope @ scaler.mean_)
     logits = x @ slope + bias
     written = np.array([not s.corpus.startswith("guidance") for s in samples])
-    cut = _balanced_cut(logits[written], y[written], weights[written]) - LENIENCY
+    cut = _balanced_cut(logits[written], y[written], weights[written])
     for direction in DIRECTIONS:
         column = list(names).index(direction)
         there = x[:, column] == 1.0
