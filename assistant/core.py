@@ -15,10 +15,11 @@ from pathlib import Path
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
+from assistant.adapted import adapt_embeddings
 from assistant.answer import Answerer, validated
 from assistant.backfill import Backfill
 from assistant.conversation import ConversationStore, new_id
-from assistant.embed import adapt_embeddings, load_embedder
+from assistant.embed import load_embedder
 from assistant.engines.failover import Engines, choose_engines
 from assistant.errors import QuestionError
 from assistant.health import assess

@@ -7,9 +7,7 @@ torch and sentence-transformers have their home here.
 
 from __future__ import annotations
 
-import re
 import threading
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,20 +31,14 @@ from assistant.model_files import (
     prepare_environment,
 )
 from assistant.settings import Settings
-from assistant.text import fold, terms
-from assistant.tokens import TOKENIZER_FILE, TokenCounter, encodable, estimated_tokens
+from assistant.tokens import TOKENIZER_FILE, TokenCounter, encodable
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = [
-    "AdaptedEmbedder", "Embedder", "HashEmbedder", "Tokens", "adapt_embeddings",
-    "embedded_model_dir", "load_embedder"
-]  # fmt: skip
+__all__ = ["Embedder", "Facts", "Tokens", "embedded_model_dir", "load_embedder"]
 
 HASH = "hash"
-HASH_DIMENSION = 64
-_HASHED_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
 # Larger batches gain nothing on a processor and make a waiting question wait longer.
 _BATCH_CPU, _BATCH_GPU = 8, 64
@@ -83,7 +75,7 @@ class _Question:
 
 
 @dataclass(frozen=True)
-class _Facts:
+class Facts:
     """What an index depends on, and where the model cuts a text off."""
 
     dimension: int
@@ -233,17 +225,17 @@ class Embedder(Embeddings):
         """What an index made with this model must be opened with."""
         name = self._settings.embedding_model
         if name == EMBEDDED:
-            return _fingerprint(name, e5.SHA256[:16], self._facts)
+            return fingerprint_of(name, e5.SHA256[:16], self._facts)
         if Path(name).expanduser() == self._folder:
             name = self._folder.name  # a folder that was moved is still the same model
-        return _fingerprint(name, folder_revision(self._folder), self._facts)
+        return fingerprint_of(name, folder_revision(self._folder), self._facts)
 
     @cached_property
     def _folder(self) -> Path:
         return model_folder(self._settings)
 
     @cached_property
-    def _facts(self) -> _Facts:
+    def _facts(self) -> Facts:
         if self._settings.embedding_model == EMBEDDED:  # known without loading it
             prompts: Mapping[str, str | None] = e5.PROMPTS
             dimension, limit = e5.DIMENSION, e5.MAX_TOKENS
@@ -258,7 +250,7 @@ class Embedder(Embeddings):
         if passage is None:
             named = (prompts.get(name) for name in ("document", "passage", "corpus"))
             passage = next(filter(None, named), "")
-        return _Facts(dimension, limit, query, passage)
+        return Facts(dimension, limit, query, passage)
 
     def _answer_questions(self) -> None:
         """Embed all questions that wait; only who holds the model calls this."""
@@ -284,7 +276,7 @@ class Embedder(Embeddings):
 
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
         """Embed one batch; only who holds the model calls this."""
-        return _unit(self._run(texts, prefix, question, "sentence_embedding"))
+        return unit_rows(self._run(texts, prefix, question, "sentence_embedding"))
 
     def _encode_tokens(self, texts: list[str], prefix: str, *, question: bool = False) -> Encoded:
         """Embed one batch and return its tokens too; only who holds the model calls this."""
@@ -295,7 +287,7 @@ class Embedder(Embeddings):
         for output, (places, spans) in zip(outputs, read, strict=True):
             states = output["token_embeddings"][output["attention_mask"].bool()]
             tokens.append(Tokens(states[places].float().cpu().numpy(), spans))
-        return _unit(vectors), tokens
+        return unit_rows(vectors), tokens
 
     def _read_tokens(
         self, texts: Sequence[str], prefix: str
@@ -352,104 +344,13 @@ class Embedder(Embeddings):
             return self._counter
 
 
-class AdaptedEmbedder(Embedder):
-    """Any LangChain embeddings, with what the pipeline needs beside them; tokens are estimated."""
-
-    def __init__(self, embeddings: Embeddings, batch: int = 32) -> None:
-        self._embeddings = embeddings
-        self._texts_at_once = batch
-        self._queue()
-
-    @property
-    def _batch(self) -> int:
-        return self._texts_at_once
-
-    @cached_property
-    def gives_tokens(self) -> bool:
-        """Embeddings are whole vectors here."""
-        return False
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return an estimate: a token a CJK character, and one for three others."""
-        return [estimated_tokens(text) for text in texts]
-
-    @cached_property
-    def fingerprint(self) -> Fingerprint:
-        """The class of the embeddings and, where it has one, the name of their model."""
-        names = [getattr(self._embeddings, name, None) for name in ("model", "model_name")]
-        known = [type(self._embeddings).__name__, *(n for n in names if isinstance(n, str))]
-        return _fingerprint(":".join(known), "", self._facts)
-
-    @cached_property
-    def _facts(self) -> _Facts:
-        dimension = len(self._embeddings.embed_query("dimension"))
-        return _Facts(dimension, 512, "", "")  # the least that models in use take
-
-    def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
-        batch = [prefix + encodable(text) for text in texts]
-        if question:
-            return _unit([self._embeddings.embed_query(text) for text in batch])
-        return _unit(self._embeddings.embed_documents(batch))
-
-
-class HashEmbedder(AdaptedEmbedder):
-    """The arithmetic fake: 64 dimensions, no model, no torch. For tests.
-
-    Texts that share terms are similar, others are not.
-    """
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        super().__init__(_HashedTerms())
-
-    @cached_property
-    def gives_tokens(self) -> bool:
-        """A character of Chinese or a word is a token, and alike only to itself."""
-        return True
-
-    def _encode_tokens(self, texts: list[str], prefix: str, *, question: bool = False) -> Encoded:
-        read = self._read_tokens(texts, prefix)
-        tokens = [
-            Tokens(_hashed([text[a:b] for a, b in spans]), spans)
-            for text, (_, spans) in zip(texts, read, strict=True)
-        ]
-        return self._encode(texts, prefix, question=question), tokens
-
-    def _read_tokens(
-        self, texts: Sequence[str], prefix: str
-    ) -> list[tuple[NDArray[np.intp], NDArray[np.int32]]]:
-        found = [[m.span() for m in _HASHED_TOKEN.finditer(text)] for text in texts]
-        spans = [np.array(each, np.int32).reshape(-1, 2) for each in found]
-        return [(np.arange(len(each)), each) for each in spans]
-
-    @cached_property
-    def fingerprint(self) -> Fingerprint:
-        """Always the same."""
-        return _fingerprint(HASH, "", self._facts)
-
-
-class _HashedTerms(Embeddings):
-    """Each term adds 1 or -1 at the place its hash says."""
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return [self.embed_query(text) for text in texts]
-
-    def embed_query(self, text: str) -> list[float]:
-        vector = [0.0] * HASH_DIMENSION
-        for term in terms(text):
-            place, odd = divmod(zlib.crc32(term.encode()), 2)
-            vector[place % HASH_DIMENSION] += 1 if odd else -1
-        return vector if any(vector) else [1.0, *vector[1:]]
-
-
 def load_embedder(settings: Settings) -> Embedder:
     """Return the embedder ``settings.embedding_model`` names; ``hash`` is the one for tests."""
-    special: dict[str, type[Embedder]] = {HASH: HashEmbedder}
-    return special.get(settings.embedding_model, Embedder)(settings)
+    if settings.embedding_model == HASH:
+        from assistant.adapted import HashEmbedder
 
-
-def adapt_embeddings(embeddings: Embeddings) -> Embedder:
-    """Return ``embeddings`` as an embedder (unchanged when it is one)."""
-    return embeddings if isinstance(embeddings, Embedder) else AdaptedEmbedder(embeddings)
+        return HashEmbedder(settings)
+    return Embedder(settings)
 
 
 @contextmanager
@@ -496,13 +397,6 @@ def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
         ) from error
 
 
-def _hashed(words: Sequence[str]) -> Vectors:
-    """Return a vector a word, float32 (n, HASH_DIMENSION), that depends on it alone."""
-    seeds = [zlib.crc32(fold(word).encode()) for word in words]
-    rows = [np.random.default_rng(seed).normal(size=HASH_DIMENSION) for seed in seeds]
-    return np.array(rows, np.float32).reshape(-1, HASH_DIMENSION)
-
-
 def _worded(
     text: str, offsets: NDArray[np.int32], skipped: int
 ) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
@@ -518,7 +412,7 @@ def _worded(
     return np.array(places, np.intp), np.maximum(offsets[places] - skipped, 0)
 
 
-def _unit(vectors: ArrayLike) -> Vectors:
+def unit_rows(vectors: ArrayLike) -> Vectors:
     """Return ``vectors`` as float32, each row of length 1 (a row of zeros stays)."""
     rows = np.asarray(vectors, np.float32)
     if not np.isfinite(rows).all():
@@ -528,7 +422,7 @@ def _unit(vectors: ArrayLike) -> Vectors:
     return unit
 
 
-def _fingerprint(model: str, revision: str, facts: _Facts) -> Fingerprint:
+def fingerprint_of(model: str, revision: str, facts: Facts) -> Fingerprint:
     return {
         "model": model,
         "revision": revision,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.adapted import HashEmbedder
 from assistant.citations import Checker, CitationList, split_stream
-from assistant.embed import HashEmbedder
 from assistant.types import Chunk, Document, Hit
 
 

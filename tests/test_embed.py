@@ -17,14 +17,8 @@ import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
 from assistant import e5
-from assistant.embed import (
-    AdaptedEmbedder,
-    Embedder,
-    HashEmbedder,
-    adapt_embeddings,
-    embedded_model_dir,
-    load_embedder,
-)
+from assistant.adapted import AdaptedEmbedder, HashEmbedder, adapt_embeddings
+from assistant.embed import Embedder, embedded_model_dir, load_embedder
 from assistant.errors import ModelError
 from assistant.settings import Settings
 

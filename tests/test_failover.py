@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assistant import Assistant, Settings
-from assistant.embed import HashEmbedder
+from assistant.adapted import HashEmbedder
 from assistant.engines.base import ScriptedEngine, engine_name
 from assistant.engines.failover import Breaker, Engines, choose_engines
 from assistant.errors import (

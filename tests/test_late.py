@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from assistant import Assistant, Principal, Settings
-from assistant.embed import HashEmbedder, load_embedder
+from assistant.adapted import HashEmbedder
+from assistant.embed import load_embedder
 from assistant.fusion import fuse_languages, rescore
 from assistant.index.tokens import text_digest
 from assistant.late import LateInteraction, Spaces, TokenSpace, max_similarity, pairs

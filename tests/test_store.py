@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant.embed import HashEmbedder
+from assistant.adapted import HashEmbedder
 from assistant.errors import FingerprintError, StoreError, StoreLockedError
 from assistant.index.records import Draft
 from assistant.index.store import CATALOG_FILE, Store, owner_card
@@ -119,7 +119,7 @@ def test_a_failed_write_changes_nothing(store: Store, monkeypatch: pytest.Monkey
 def test_another_process_is_told_who_holds_the_directory(store: Store, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; import assistant.index.store as s; "
-        "from assistant.embed import HashEmbedder; s._LOCK_WAIT_S = 0.1\n"
+        "from assistant.adapted import HashEmbedder; s._LOCK_WAIT_S = 0.1\n"
         "try: s.Store(Path(sys.argv[1]), HashEmbedder().fingerprint)\n"
         "except s.StoreLockedError as error: print(error)"
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from assistant import Assistant, Principal, Settings
-from assistant.embed import HashEmbedder
+from assistant.adapted import HashEmbedder
 from assistant.engines.base import ScriptedEngine
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.errors import EngineError
