@@ -33,8 +33,8 @@ def test_a_command_and_its_response_url(slack: FakeSlack) -> None:
         def ask(ack: Any, respond: Any, command: dict[str, Any]) -> None:
             ack(text=f"asking {command['text']}")
             blocks = [section("private"), actions(button("share", value="7"))]
-            respond(text="private", blocks=blocks)
             responds.append(respond)
+            respond(text="private", blocks=blocks)
 
         @app.action("share")
         def share(ack: Any, respond: Any, action: dict[str, Any], body: dict[str, Any]) -> None:
@@ -45,21 +45,24 @@ def test_a_command_and_its_response_url(slack: FakeSlack) -> None:
 
     with bolt(slack, build):
         slack.command("U1", "C1", "/ask", "what?")
-        private = slack.wait_for(lambda: slack.messages("C1")[1:])[0]
+        # What the response address is sent may arrive before the acknowledgement does.
+        slack.wait_for(lambda: len(slack.messages("C1")) == 2)
+        (private,) = [m for m in slack.messages("C1") if m.text == "private"]
         assert private.ephemeral_to == "U1"
         assert not slack.platform.sent_events  # an ephemeral answer is no event
         slack.click("U1", private.ts, "share")
         slack.wait_for(
-            lambda: [m.text for m in slack.messages("C1")] == ["asking what?", "shared 7"]
+            lambda: {m.text for m in slack.messages("C1")} == {"asking what?", "shared 7"}
         )
         for _ in range(4):
             responds[0](text="again")
         assert responds[0](text="a sixth time").status_code == 404
         slack.advance(1801)
         assert "expired_url" in responds[0](text="late").body
-    assert slack.messages("C1")[1].ephemeral_to is None
+    (shared,) = [m for m in slack.messages("C1") if m.text == "shared 7"]
+    assert shared.ephemeral_to is None
     with pytest.raises(AssertionError, match="cannot see"):
-        slack.click("U2", slack.messages("C1")[0].ts, "share")
+        slack.click("U2", private.ts, "share")
     assert rules(slack) == ["response_url_5", "response_url_30min"]
 
 
