@@ -61,8 +61,9 @@ def test_a_command_and_its_response_url(slack: FakeSlack) -> None:
         assert "expired_url" in responds[0](text="late").body
     (shared,) = [m for m in slack.messages("C1") if m.text == "shared 7"]
     assert shared.ephemeral_to is None
+    (asked,) = [m for m in slack.messages("C1") if m.text == "asking what?"]
     with pytest.raises(AssertionError, match="cannot see"):
-        slack.click("U2", private.ts, "share")
+        slack.click("U2", asked.ts, "share")
     assert rules(slack) == ["response_url_5", "response_url_30min"]
 
 
