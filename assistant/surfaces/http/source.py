@@ -7,7 +7,7 @@ can be opened by itself, from Slack or an exported document, by whoever may read
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
@@ -80,21 +80,27 @@ def _lost(title: str, heading: tuple[str, ...], quote: str) -> dict[str, Any]:
         "page": None,
         "unit": "page",
         "earlier": [],
-        "text": [_Part(quote, quoted=True, met=False)],
+        "text": [_Stretch(True, [_Part(quote, False)])],
         "later": [],
         "changed": True,
     }
 
 
 class _Part(NamedTuple):
-    """A stretch of a passage: within the quote or not, met by a word of the question or not."""
+    """A piece of a passage, met by a word of the question or not."""
 
     text: str
-    quoted: bool
     met: bool
 
 
-def _parts(text: str, quote: str, matches: Sequence[Match]) -> list[_Part]:
+class _Stretch(NamedTuple):
+    """Pieces that follow one another, within the quote or outside it."""
+
+    quoted: bool
+    parts: list[_Part]
+
+
+def _parts(text: str, quote: str, matches: Sequence[Match]) -> list[_Stretch]:
     """Cut a passage where its quote, or a word that the question met, begins or ends."""
     start = text.find(quote) if quote else -1
     quoted = range(start, start + len(quote)) if start >= 0 else range(0)
@@ -102,5 +108,6 @@ def _parts(text: str, quote: str, matches: Sequence[Match]) -> list[_Part]:
     cuts = {0, len(text), *(e for r in (quoted, *met) for e in (r.start, r.stop))}
     edges = sorted(cut for cut in cuts if 0 <= cut <= len(text))
     return [
-        _Part(text[a:b], a in quoted, any(a in each for each in met)) for a, b in pairwise(edges)
+        _Stretch(inside, [_Part(text[a:b], any(a in each for each in met)) for a, b in pieces])
+        for inside, pieces in groupby(pairwise(edges), key=lambda piece: piece[0] in quoted)
     ]
