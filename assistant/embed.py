@@ -177,7 +177,7 @@ class Embedder(Embeddings):
             with self._forward:
                 _, tokens = self._encode_tokens(["two words"], self._facts.passage_prefix)
         except (ModelError, KeyError, ValueError, NotImplementedError):
-            return False
+            return False  # no token states, or a tokenizer that cannot tell where a token stands
         return len(tokens[0].spans) > 0
 
     def passage_spans(self, text: str) -> NDArray[np.int32]:

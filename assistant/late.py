@@ -74,6 +74,8 @@ class TokenSpace:
 
     def quantise(self, states: Vectors) -> TokenVectors:
         """Return what is stored of token states (n, d): int8 (n, k), 127 being 1.0."""
+        if not len(states):  # no letter in it: alike to nothing, but there
+            return np.zeros((1, self.width), np.int8)
         return np.round(self.project(states) * _SCALE).astype(np.int8)
 
     def neutral(self, vector: Vectors) -> Vectors:

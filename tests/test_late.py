@@ -148,6 +148,16 @@ def test_an_index_made_without_gets_its_vectors_when_switched_on(
         assert missing(assistant) == 0
 
 
+def test_a_passage_without_a_letter_does_not_count_as_missing(
+    settings: Settings, folder: Path
+) -> None:
+    (folder / "line.txt").write_text("—— …… ！！", "utf-8")
+    with Assistant(settings) as assistant:
+        assistant.ingest(folder)
+        assert missing(assistant) == 0
+        assert any(hit.late_score > 0 for hit in assistant.search("年假有几天？"))
+
+
 def test_reindex_keeps_the_vectors_in_step(settings: Settings, folder: Path) -> None:
     with Assistant(settings) as assistant:
         assistant.ingest(folder)
