@@ -17,7 +17,14 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
-from assistant.citations import Checked, Checker, CitationList, ends_sentence, split_stream
+from assistant.citations import (
+    Checked,
+    Checker,
+    CitationList,
+    Nearest,
+    ends_sentence,
+    split_stream,
+)
 from assistant.conversation import new_id
 from assistant.embed import Embedder
 from assistant.engines.base import (
@@ -45,6 +52,7 @@ from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
+from assistant.steering import SteeringDetector
 from assistant.text import detect_language, unmarked
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
 
@@ -120,6 +128,7 @@ class Answerer:
         embedder: for judging whether a passage supports a sentence.
         engines: who may write the answer, best first.
         count_documents: how many documents a principal may read.
+        nearest: compares a sentence with a passage in another language token by token.
     """
 
     def __init__(
@@ -129,12 +138,15 @@ class Answerer:
         embedder: Embedder,
         engines: Engines,
         count_documents: Callable[[Principal], int],
+        nearest: Nearest | None = None,
     ) -> None:
         self._settings = settings
         self._search = search
         self._embedder = embedder
         self._engines = engines
         self._count_documents = count_documents
+        self._nearest = nearest
+        self._steering = SteeringDetector(embedder)
 
     def stream(
         self,
@@ -220,7 +232,13 @@ class Answerer:
                 chats = prompt_form(engine) == "chat"
                 prompt = load_prompt("answer" if chats else "answer_completion")
                 passages = self._fit(engine, prompt, question, hits)
-            checker = Checker(question, passages, self._embedder.embed_passages)
+            checker = Checker(
+                question,
+                passages,
+                self._embedder.embed_passages,
+                self._steering.detects,
+                self._nearest,
+            )
         if not passages:  # the window is too small for this question
             return
         messages = _messages(prompt, turn.language, question, passages)

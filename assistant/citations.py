@@ -33,12 +33,16 @@ ENOUGH_OVERLAP = 0.65
 LEAST_OVERLAP = 0.35
 # Cosine of multilingual-e5 between a sentence and the passage sentence nearest to it.
 ENOUGH_SIMILARITY = 0.90
+# Between languages that cosine tells little; the mean MaxSim of their tokens tells more.
+ENOUGH_ABROAD = 0.45
 
 _MARKER = re.compile(r"\s*[\[【]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】]")
 _TERMINAL = re.compile(r"[。！？!?.…]+[”’\"'」』）)]*$")
 _LIST_SIGN = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.、)])\s+")
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+# Which part of a passage, by its characters, is nearest to a sentence, and how near.
+Nearest = Callable[[str, Hit, Sequence[tuple[int, int]]], tuple[int, float] | None]
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,30 @@ class Checked:
 
 
 class Checker:
-    """Checks sentences against numbered hits; ``embed`` maps texts to unit vectors.
+    """Checks sentences against numbered hits.
 
     The question counts as said: a sentence that only repeats it answers nothing.
+
+    Args:
+        question: what was asked.
+        hits: the passages, in the order of their marks.
+        embed: maps texts to unit vectors.
+        steers: tells a planted instruction, which answers nothing either.
+        nearest: compares a sentence with passages in another language; without it, ``embed`` does.
     """
 
-    def __init__(self, question: str, hits: Sequence[Hit], embed: Embed) -> None:
+    def __init__(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        embed: Embed,
+        steers: Callable[[str], bool] = addresses_model,
+        nearest: Nearest | None = None,
+    ) -> None:
         self._hits = hits
         self._embed = embed
+        self._steers = steers
+        self._nearest = nearest
         self._question = set(terms(question))
         names = (name for hit in hits for name in (hit.document.title, *hit.chunk.heading))
         self._names = {"".join(terms(name)) for name in names}
@@ -82,7 +102,7 @@ class Checker:
             or " > " in text
         ):
             return None
-        if addresses_model(text) or set(terms(text)) <= self._question:
+        if set(terms(text)) <= self._question or self._steers(text):
             return None
         order = [n - 1 for n in cited if 1 <= n <= len(self._hits)]
         order += [i for i in range(len(self._hits)) if i not in order]
@@ -103,9 +123,20 @@ class Checker:
         parts = sentences(hit.chunk.text)
         if overlap >= ENOUGH_OVERLAP:
             return _closest(wanted, parts)
-        foreign = detect_language(text) != detect_language(hit.chunk.text)
-        if overlap < LEAST_OVERLAP and not foreign:
-            return ""
+        if detect_language(text) != detect_language(hit.chunk.text):
+            return self._support_abroad(text, hit, parts)
+        return self._similar(text, parts) if overlap >= LEAST_OVERLAP else ""
+
+    def _support_abroad(self, text: str, hit: Hit, parts: Sequence[str]) -> str:
+        """Return the words of a passage in another language that support ``text``, or ``""``."""
+        spans = sentence_spans(hit.chunk.text)
+        found = self._nearest(text, hit, spans) if self._nearest else None
+        if found is None:
+            return self._similar(text, parts)
+        (start, end), similarity = spans[found[0]], found[1]
+        return hit.chunk.text[start:end].strip() if similarity >= ENOUGH_ABROAD else ""
+
+    def _similar(self, text: str, parts: Sequence[str]) -> str:
         vectors = self._embed([text, *parts])
         similarity = vectors[1:] @ vectors[0]
         best = int(similarity.argmax())

@@ -474,10 +474,12 @@ class Assistant:
         return choose_engines(self.settings.model_copy(update={"engine": name}), self._embedder)
 
     def _answerer(self, engines: Engines) -> Answerer:
+        late = self._open_late()
         return Answerer(
             self.settings,
             self._search,
             self._embedder,
             engines,
             lambda principal: len(self.documents(principal)),
+            late.nearest if late else None,
         )

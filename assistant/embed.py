@@ -1,8 +1,8 @@
 """Text to unit vectors: any sentence-transformers model, or the embedded multilingual-e5-small.
 
 It loads the model on first use, counts tokens as the model does and embeds; it knows no
-documents, no index and no scores, and leaves it to `model_files` where a model is found.
-torch and sentence-transformers have their home here.
+documents, no index and no scores, and leaves it to `model_files` where a model is found and
+to `encoder` how it is opened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +20,13 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from assistant import e5
+from assistant.encoder import load_encoder
 from assistant.errors import ModelError
 from assistant.model_files import (
     EMBEDDED,
-    cpu_dtype,
     embedded_model_dir,
     folder_revision,
     model_folder,
-    prepare_environment,
 )
 from assistant.settings import Settings
 from assistant.tokens import TOKENIZER_FILE, TokenCounter, encodable
@@ -329,7 +327,7 @@ class Embedder(Embeddings):
         with self._loading:
             if self._model is None:
                 self._counter = None  # let go first: the model reads the vocabulary again
-                self._model = _load_model(self._folder, self._settings)
+                self._model = load_encoder(self._folder, self._settings)
                 self._counter = TokenCounter.sharing(self._model.tokenizer)
             return self._model
 
@@ -351,50 +349,6 @@ def load_embedder(settings: Settings) -> Embedder:
 
         return HashEmbedder(settings)
     return Embedder(settings)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep the library from drawing a bar for the half second that loading takes."""
-    from transformers.utils import logging
-
-    bars: Any = logging  # untyped
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
-
-
-def _load_model(folder: Path, settings: Settings) -> SentenceTransformer:
-    prepare_environment()
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.util import get_device_name
-
-    wanted = settings.embedding_device
-    device = get_device_name() if wanted == "auto" else wanted
-    dtype = cpu_dtype(settings)
-    if settings.embedding_dtype == "auto" and device != "cpu":
-        fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
-        dtype = "bfloat16" if fast else "float32"
-    try:
-        with _no_progress_bar():
-            return SentenceTransformer(
-                str(folder),
-                device=device,
-                local_files_only=True,
-                model_kwargs={"dtype": getattr(torch, dtype)},
-            )
-    except Exception as error:  # each library raises its own
-        embedded = settings.embedding_model == EMBEDDED
-        remedy = "Delete it: it is unpacked anew" if embedded else "Check the folder"
-        raise ModelError(
-            f"The embedding model in {folder} does not load on {device!r} as {dtype}: {error}. "
-            f"{remedy}, or set ASSISTANT_EMBEDDING_DEVICE and ASSISTANT_EMBEDDING_DTYPE to `auto`."
-        ) from error
 
 
 def _worded(

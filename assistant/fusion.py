@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 Scores = NDArray[np.float32]
 Ranked = list[tuple[int, float]]
 
-# Share of the re-ranker in the semantic score; the rest is the dense leg's.
+# Share of a cross-encoder in the score; the rest is the legs'.
 _RERANKER_SHARE = 0.85
+# Share of MaxSim in the semantic score, the rest being the dense leg's: of a passage in the
+# question's own language, and of one in another, which the dense leg knows less well.
+_OWN_SHARE = 0.6
+_ABROAD_SHARE = 0.85
 # Share of the lexical leg beside the semantic score.
 _LEXICAL_SHARE = 0.4
 # A passage in another language than the question shares no terms with it. What its lexical
 # score lacks is taken to be this share of its semantic score.
-_FOREIGN_SHARE = 0.8
+_FOREIGN_SHARE = 0.9
 
 
 def fuse(dense: Mapping[int, float], lexical: Mapping[int, float], dense_weight: float) -> Ranked:
@@ -58,13 +62,14 @@ def fuse_languages(
     if not rowids:
         return []
     semantic = _stretched([dense[rowid] for rowid in rowids])
+    abroad = np.array([rowid in foreign for rowid in rowids])
     if compared:
         least = min(compared.values())
         late = _stretched([compared.get(rowid, least) for rowid in rowids])
-        semantic = _RERANKER_SHARE * late + (1.0 - _RERANKER_SHARE) * semantic
+        share = np.where(abroad, _ABROAD_SHARE, _OWN_SHARE).astype(np.float32)
+        semantic = share * late + (1.0 - share) * semantic
     terms = np.array([lexical.get(rowid, 0.0) for rowid in rowids], np.float32)
     terms /= max(float(terms.max()), mass, 1e-9)
-    abroad = np.array([rowid in foreign for rowid in rowids])
     terms = terms + abroad * _FOREIGN_SHARE * semantic * (1.0 - terms)
     return _ranked(rowids, (1.0 - _LEXICAL_SHARE) * semantic + _LEXICAL_SHARE * terms)
 

@@ -31,7 +31,7 @@ from assistant.index.tokens import TokenFiles, TokenVectors, text_digest
 from assistant.ingest.chunk import indexed_text
 from assistant.settings import data_folder
 from assistant.text import detect_language
-from assistant.types import Context, Language, Match
+from assistant.types import Chunk, Context, Document, Hit, Language, Match
 
 DIMENSIONS = 128
 _SCALE = 127
@@ -186,6 +186,14 @@ def _unit(values: ArrayLike) -> Vectors:
     return unit
 
 
+@dataclass(frozen=True)
+class _Words:
+    """A passage's tokens: vectors (n, k), and the characters (n, 2) where they stand."""
+
+    vectors: TokenVectors
+    places: NDArray[np.int32]
+
+
 class LateInteraction:
     """Token vectors of one data directory: made at ingest, compared at a search.
 
@@ -266,27 +274,57 @@ class LateInteraction:
 
         Empty while the passage's token vectors are still to be made.
         """
-        chunk, groups = context.chunk, context.document.groups
-        text = indexed_text(context.document.title, chunk.heading, chunk.text)
-        before = len(text) - len(chunk.text)
-        (stored,) = self.files.get(groups, [text_digest(text)])
-        spans = self._embedder.passage_spans(text)
-        if stored is None or len(spans) != len(stored):
-            return []
-        own = spans[:, 0] >= before  # not the title or a heading
-        if not own.any():
+        chunk, language = context.chunk, context.document.language
+        words = self._words(chunk, context.document)
+        if words is None:
             return []
         _, tokens = self._embedder.encode_question(question)
-        nearest, alike = pairs(self.space.project(tokens.states), stored[own])
-        foreign = detect_language(question) != context.document.language
-        least = LEAST_FOREIGN_MATCH if foreign else LEAST_MATCH
-        places = (spans[own][nearest] - before).tolist()
+        nearest, alike = pairs(self.space.project(tokens.states), words.vectors)
+        least = LEAST_MATCH if detect_language(question) == language else LEAST_FOREIGN_MATCH
+        places = words.places[nearest].tolist()
         found = [
             Match(question[a:b].strip(), end - len(chunk.text[start:end].lstrip()), end, float(s))
             for (a, b), (start, end), s in zip(tokens.spans, places, alike, strict=True)
             if s >= least
         ]
         return sorted(found, key=lambda match: (match.start, match.end))
+
+    def nearest(
+        self, sentence: str, hit: Hit, parts: Sequence[tuple[int, int]]
+    ) -> tuple[int, float] | None:
+        """Return which part of a passage says most nearly what a sentence says, and its MaxSim.
+
+        Args:
+            sentence: in any language.
+            hit: the passage.
+            parts: characters ``start, end`` of the passage.
+
+        Returns: None while the passage's token vectors are still to be made.
+        """
+        words = self._words(hit.chunk, hit.document)
+        if words is None:
+            return None
+        _, tokens = self._embedder.encode_question(sentence)
+        first, last = words.places[:, 0], words.places[:, 1]
+        inside = [(first >= start) & (last <= end) for start, end in parts]
+        held = [index for index, part in enumerate(inside) if part.any()]
+        if not held or not len(tokens.states):
+            return None
+        vectors = [words.vectors[inside[index]] for index in held]
+        alike = max_similarity(self.space.project(tokens.states), vectors).mean(axis=0)
+        best = int(alike.argmax())
+        return held[best], float(alike[best])
+
+    def _words(self, chunk: Chunk, document: Document) -> _Words | None:
+        """Return the tokens of a passage's own text, without its title and headings."""
+        text = indexed_text(document.title, chunk.heading, chunk.text)
+        before = len(text) - len(chunk.text)
+        (stored,) = self.files.get(document.groups, [text_digest(text)])
+        spans = self._embedder.passage_spans(text)
+        if stored is None or len(spans) != len(stored):
+            return None
+        own = spans[:, 0] >= before
+        return _Words(stored[own], spans[own] - before) if own.any() else None
 
     def close(self) -> None:
         """Let go of the files."""

@@ -24,9 +24,11 @@ _BRACKETED_NUMBER = re.compile(r"[\[【](\d+(?:\s*[,，]\s*\d+)*)[\]】]")
 
 _ADDRESSES_THE_MODEL = re.compile(
     r"(?:忽略|无视|忘记|不要理会).{0,12}(?:指令|指示|提示|规则|要求|内容)"
-    r"|(?:ignore|disregard|forget|override).{0,40}(?:instruction|prompt|rule|context|above)"
-    r"|system prompt|系统提示词?|you are now|你现在是|你必须回答|as an ai\b"
-    r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]",
+    r"|(?:ignore|disregard|forget|override).{0,40}(?:instruction|prompt|rule|context|above|guidance)"
+    r"|system prompt|系统提示词|you are now|你现在是|你必须回答|as an ai\b"
+    r"|(?:respond|reply|answer) (?:only )?with|只(?:需|能)?回(?:答|复)[：:“\"]"
+    # The marks with which chat formats separate their speakers.
+    r"|<\|\w+\|>|\[/?INST\]|<</?SYS>>|【系统消息",
     re.IGNORECASE | re.DOTALL,
 )
 _ASKING = re.compile(
@@ -148,7 +150,10 @@ def unmarked(text: str) -> str:
 
 
 def addresses_model(sentence: str) -> bool:
-    """Tell whether a sentence tries to steer a model: such text is never an answer."""
+    """Tell whether a sentence plainly commands a model: such text is never an answer.
+
+    These are patterns alone; `steering` knows more ways to say it.
+    """
     return bool(_ADDRESSES_THE_MODEL.search(sentence))
 
 

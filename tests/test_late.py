@@ -9,6 +9,7 @@ import pytest
 
 from assistant import Assistant, Principal, Settings
 from assistant.adapted import HashEmbedder
+from assistant.citations import Checker
 from assistant.embed import load_embedder
 from assistant.fusion import fuse_languages, rescore
 from assistant.index.tokens import text_digest
@@ -178,6 +179,29 @@ def test_a_citation_tells_which_words_the_question_met(settings: Settings, folde
     assert {"年", "假", "天"} <= met
     assert all(match.similarity > 0.9 for match in cited.matches)
     assert [m.start for m in cited.matches] == sorted(m.start for m in cited.matches)
+
+
+def test_a_sentence_is_cited_from_a_paper_in_the_other_language(
+    tmp_path: Path, folder: Path
+) -> None:
+    with Assistant(Settings(data_dir=tmp_path / "data")) as assistant:
+        assistant.ingest(folder)
+        late = assistant._open_late()
+        hits = assistant.search("主轴保修多长时间？", k=3)
+        embed = assistant._embedder.embed_passages
+        assert late is not None
+        alone = Checker("主轴保修多长时间？", hits, embed)
+        compared = Checker("主轴保修多长时间？", hits, embed, nearest=late.nearest)
+        right, wrong = "主轴的保修期为24个月。", "易损件的价格在24个月内不变，由销售部公布。"
+        assert alone.check(right) is None
+        checked = compared.check(right)
+        assert checked is not None
+        assert checked.quote == "The spindle is covered for 24 months."
+        assert compared.check("公司食堂中午供应米饭和面条。") is None
+        found = late.nearest(wrong, checked.hit, [(0, len(checked.hit.chunk.text))])
+        assert found is not None and found[0] == 0
+        other = late.nearest(right, checked.hit, [(0, len(checked.hit.chunk.text))])
+        assert other is not None and other[1] > found[1]
 
 
 def test_a_foreign_passage_is_not_held_back_for_sharing_no_term() -> None:

@@ -1,6 +1,6 @@
 """Recall of `Assistant.search` on a public set, beside its legs alone and other fusions.
 
-    python evals/bench/retrieval.py PATH [--format NAME] [--limit N] [--set name=value …]
+    python evals/bench/retrieval.py PATH [--format NAME] [--limit N] [--product] [--set name=value]
 
 Every passage becomes a file, every file is ingested, every question searched; a
 question counts when the gold passage's document is among the first k documents.
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--format", choices=FORMATS, default="squad")
     parser.add_argument("--limit", type=int, default=0, help="questions to ask; 0: all")
+    parser.add_argument("--product", action="store_true", help="our search alone")
     parser.add_argument("--set", action="append", default=[], help="a setting, name=value")
     arguments = parser.parse_args()
     corpus = read(arguments.format, arguments.path)
@@ -55,6 +56,8 @@ def main() -> None:
             print("|---|---|---|---|---|")
             for name, rank in rankers(assistant, corpus).items():
                 _print_row(name, rank, questions)
+                if arguments.product:
+                    break
 
 
 def rankers(assistant: Assistant, corpus: Corpus) -> dict[str, Ranker]:
