@@ -7,10 +7,12 @@ knows no surface.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -43,18 +45,22 @@ from assistant.engines.extractive import ExtractiveEngine
 from assistant.engines.failover import Engines
 from assistant.errors import (
     AssistantError,
+    ConfigurationError,
     EngineBusyError,
     EngineError,
     QuestionError,
 )
 from assistant.followup import complete, needs_context
 from assistant.ingest.clean import clean_text
-from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
+from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
 from assistant.steering import SteeringDetector
 from assistant.text import detect_language, unmarked
+from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
+
+_log = logging.getLogger(__name__)
 
 NEAREST_DOCUMENTS = 3
 # A base model loses the thread over more; measured in evals/LOG.md.
@@ -83,6 +89,7 @@ class _Turn:
     refused: bool = False
     cut_off: bool = False
     notice: str = ""
+    topic: str = ""
     confidence: float = 0.0
 
     @contextmanager
@@ -117,6 +124,7 @@ class _Turn:
             timings=self.timings,
             usage=self.usage,
             notice=self.notice,
+            topic=self.topic,
         )
 
 
@@ -166,12 +174,24 @@ class Answerer:
             with turn.timed("retrieve"):
                 found = self._search(standalone, principal, self._settings.top_k)
             turn.confidence = found.confidence
+            turn.topic = self._topic(standalone)
             yield AnswerEvent("sources", hits=found.hits)
             if enough(found, self._settings.gate_threshold):
                 yield from self._answer(turn, standalone, found.hits)
             if not turn.text:
                 yield self._refuse(turn, found.hits)
         yield AnswerEvent("answer", answer=turn.answer())
+
+    def _topic(self, question: str) -> str:
+        return self._router.topic(question) if self._router else ""
+
+    @cached_property
+    def _router(self) -> TopicRouter | None:
+        try:
+            return TopicRouter.load(self._embedder)
+        except ConfigurationError as error:
+            _log.info("Questions are not routed by topic. %s", error)
+            return None
 
     def _condense(
         self,
@@ -241,7 +261,7 @@ class Answerer:
             )
         if not passages:  # the window is too small for this question
             return
-        messages = _messages(prompt, turn.language, question, passages)
+        messages = _messages(prompt, turn, question, passages)
         turn.engine = engine_name(engine)
         pieces = self._generate(turn, engine, messages, prompt.stop)
         first = next(pieces, "")
@@ -289,7 +309,7 @@ class Answerer:
     ) -> list[Hit]:
         fixed = sum(
             count_tokens(engine, str(message.content))
-            for message in prompt.messages("zh", passages="", question=question)
+            for message in prompt.messages("zh", **_filled(prompt, "", question, ""))
         )
         budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
         most = self._settings.max_passages if prompt.is_chat else COMPLETION_PASSAGES
@@ -301,6 +321,8 @@ class Answerer:
         count = self._count_documents(turn.principal)
         if not count:
             return turn.add(reply("nothing", turn.language))
+        if turn.topic == OFF_TOPIC:
+            return turn.add(reply("off_topic", turn.language, count=count))
         titles = list(dict.fromkeys(hit.document.title for hit in hits))[:NEAREST_DOCUMENTS]
         listed = "\n".join(f"- {unmarked(title)}" for title in titles)
         searched = reply("searched", turn.language, count=count)
@@ -344,12 +366,17 @@ def courtesy(question: str, language: Language) -> str:
     return ""
 
 
-def _messages(
-    prompt: Prompt, language: Language, question: str, hits: Sequence[Hit]
-) -> list[BaseMessage]:
+def _filled(prompt: Prompt, passages: str, question: str, hint: str) -> dict[str, str]:
+    """Return the variables of a prompt that it names."""
+    values = {"passages": passages, "question": question, "hint": hint}
+    return {name: values[name] for name in prompt.variables}
+
+
+def _messages(prompt: Prompt, turn: _Turn, question: str, hits: Sequence[Hit]) -> list[BaseMessage]:
     """Return the prompt, with question and passages beside its text for engines that quote."""
-    numbered = number_passages(hits, marked=prompt.is_chat)
-    messages = prompt.messages(language, passages="\n\n".join(numbered), question=question)
+    numbered = "\n\n".join(number_passages(hits, marked=prompt.is_chat))
+    hint = topic_hint(turn.topic, turn.language)
+    messages = prompt.messages(turn.language, **_filled(prompt, numbered, question, hint))
     evidence = Evidence(
         question,
         tuple(

@@ -59,6 +59,7 @@ _LATER_COLUMNS = {
     "engine": "TEXT NOT NULL DEFAULT ''",
     "confidence": "REAL",
     "timings": "TEXT NOT NULL DEFAULT '{}'",
+    "topic": "TEXT NOT NULL DEFAULT ''",
 }
 _KEPT_TIMINGS = ("retrieve", "engine", "first_token", "whole")
 
@@ -68,7 +69,7 @@ class Asked:
     """What is counted of one question; neither its words nor its asker are here.
 
     ``document_id`` is the first document cited, ``engine`` ``none`` where none wrote, and
-    ``""`` where it was not noted.
+    ``""`` where it was not noted, as ``topic`` is where none was sure.
     """
 
     at: datetime
@@ -77,6 +78,7 @@ class Asked:
     engine: str
     timings: dict[str, float]
     document_id: str
+    topic: str = ""
 
 
 class ConversationStore:
@@ -176,6 +178,7 @@ class ConversationStore:
             "engine": "",
             "confidence": None,
             "timings": "{}",
+            "topic": "",
         }
         answered = {
             **shared,
@@ -187,6 +190,7 @@ class ConversationStore:
             "engine": answer.engine,
             "confidence": answer.confidence,
             "timings": json.dumps(timings),
+            "topic": answer.topic,
         }
         title = question.strip()[:TITLE_CHARS]
         with self._lock, transaction(self._db, self._path) as db:
@@ -264,7 +268,7 @@ class ConversationStore:
         """Return every question since a moment, greetings left out, oldest first."""
         with self._open() as db:
             rows = db.execute(
-                "SELECT m.at, m.refused, m.engine, m.timings, f.verdict, "
+                "SELECT m.at, m.refused, m.engine, m.timings, m.topic, f.verdict, "
                 "json_extract(m.citations, '$[0].document_id') AS document_id "
                 "FROM messages m LEFT JOIN feedback f USING (answer_id) "
                 "WHERE m.role = 'assistant' AND m.at >= ? "
@@ -279,6 +283,7 @@ class ConversationStore:
                 engine=row["engine"],
                 timings=json.loads(row["timings"]),
                 document_id=row["document_id"] or "",
+                topic=row["topic"],
             )
             for row in rows
         )

@@ -8,7 +8,7 @@ to `encoder` how it is opened.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +40,8 @@ HASH = "hash"
 
 # Larger batches gain nothing on a processor and make a waiting question wait longer.
 _BATCH_CPU, _BATCH_GPU = 8, 64
+# One answer asks for its question's vector several times: to search, to route, to quote.
+_REMEMBERED = 64
 _UNLIMITED = 1 << 20  # what "no limit" becomes; tokenizers write it as 1e30
 
 T = TypeVar("T")
@@ -104,6 +106,7 @@ class Embedder(Embeddings):
         # The model's tokenizer keeps state between calls: one thread at a time.
         self._forward = threading.Lock()
         self._questions: deque[_Question] = deque()
+        self._answered: OrderedDict[str, _Question] = OrderedDict()
 
     @property
     def _batch(self) -> int:
@@ -199,6 +202,10 @@ class Embedder(Embeddings):
                 progress(start + len(rows))
 
     def _asked(self, text: str) -> tuple[Vectors, Tokens | None]:
+        known = self._answered.get(text)
+        if known is not None and (known.tokens or not self.__dict__.get("gives_tokens")):
+            assert known.vector is not None
+            return known.vector, known.tokens
         question = _Question(text)
         self._questions.append(question)
         with self._forward:
@@ -270,7 +277,11 @@ class Embedder(Embeddings):
                 question.error = error
             return
         for question, vector, said in zip(batch, vectors, tokens, strict=True):
+            vector.flags.writeable = False  # it is handed out again
             question.vector, question.tokens = vector, said
+            self._answered[question.text] = question
+            if len(self._answered) > _REMEMBERED:
+                self._answered.popitem(last=False)
 
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
         """Embed one batch; only who holds the model calls this."""

@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 
 from assistant.ingest.chunk import indexed_text
-from assistant.text import detect_language, terms
+from assistant.text import detect_language, figures, fold, terms
 from assistant.types import Hit
 
 BACKGROUND = 20
@@ -78,6 +78,7 @@ def gate_signals(
         "lexical_share": max(hit.lexical_score for hit in hits) / mass,
         "top_coverage": held[0] / mass,
         "best_coverage": max(held) / mass,
+        "figures_held": _figures_held(question, hits[:_COVERAGE_HITS]),
         "fused_gap": top.score - hits[1].score if len(hits) > 1 else 0.0,
         "zh_asks_en": float(languages == ("zh", "en")),
         "en_asks_zh": float(languages == ("en", "zh")),
@@ -96,6 +97,19 @@ def gate_signals(
 def _held(hit: Hit, idf: Mapping[str, float]) -> float:
     text = indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text)
     return sum(idf[term] for term in set(terms(text)) if term in idf)
+
+
+def _figures_held(question: str, hits: Sequence[Hit]) -> float:
+    """Return the share of the question's figures that the passages hold; 1.0 where it has none.
+
+    A passage on another year or another model looks much like the one asked for.
+    """
+    wanted = figures(question)
+    if not wanted:
+        return 1.0
+    texts = (indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text) for hit in hits)
+    held = fold("\n".join(texts))
+    return sum(figure in held for figure in wanted) / len(wanted)
 
 
 @dataclass(frozen=True)

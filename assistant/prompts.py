@@ -93,6 +93,17 @@ def reply(name: str, language: Language, **values: str | int) -> str:
     return text.format(**values)
 
 
+@lru_cache(maxsize=1)
+def _hints() -> dict[str, Any]:
+    return _read("topics")
+
+
+def topic_hint(topic: str, language: Language) -> str:
+    """Return what prompts/topics.yaml wants heeded in an answer on a topic, ``""`` for none."""
+    hint: str = _hints()[language].get(topic, "")
+    return hint
+
+
 def number_passages(hits: Sequence[Hit], *, marked: bool = True) -> list[str]:
     """Return the hits as passages, numbered if ``marked``, headed by their document's title.
 

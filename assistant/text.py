@@ -20,6 +20,8 @@ _TERM = re.compile(
 )
 _WORD_PART = re.compile(r"[.\-]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*[百千万亿%]*|[零〇一二两三四五六七八九十百千万亿]{2,}")
+# A year, a quantity, the number of a version or the code of a product: 2026, 7B, CP-2150, 3.5.
+_FIGURE = re.compile(r"(?:[A-Za-z]+-)*[A-Za-z]*\d+(?:,\d{3})*(?:\.\d+)?(?:-?[A-Za-z0-9]+)*")
 _BRACKETED_NUMBER = re.compile(r"[\[【](\d+(?:\s*[,，]\s*\d+)*)[\]】]")
 
 _ADDRESSES_THE_MODEL = re.compile(
@@ -142,6 +144,11 @@ def numbers(text: str) -> set[str]:
     """
     found = _NUMBER.findall(unicodedata.normalize("NFKC", text))
     return {re.sub(r",(?=\d{3})", "", match) for match in found}
+
+
+def figures(text: str) -> set[str]:
+    """Return the figures of ``text``, folded: years, quantities, codes (``2026``, ``cp-2150``)."""
+    return set(_FIGURE.findall(fold(text)))
 
 
 def unmarked(text: str) -> str:

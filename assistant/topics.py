@@ -62,10 +62,11 @@ class TopicRouter:
         best = int(probabilities.argmax())
         return Routed(TOPICS[best], float(probabilities[best]))
 
-    def declines(self, routed: Routed) -> bool:
-        """Tell whether a question is so surely off-topic that it may be turned away.
+    def topic(self, question: str) -> str:
+        """Return the topic of a question, ``""`` where none is sure.
 
-        One in a hundred questions that do belong here is turned away at most, as measured on
-        the questions that the threshold was chosen with.
+        The threshold is such that one in a hundred questions that do belong here is called
+        off-topic at most, as measured on the questions that it was chosen with.
         """
-        return routed.topic == OFF_TOPIC and routed.probability > self.classifier.threshold
+        routed = self.route(question)
+        return routed.topic if routed.probability > self.classifier.threshold else ""

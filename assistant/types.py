@@ -154,7 +154,8 @@ class Answer:
     ``confidence`` is the evidence gate's probability that the documents hold the
     answer; ``timings`` are seconds a stage, ``first_token`` those from the question to the
     engine's first word, ``whole`` those to the finished answer. ``notice`` says why another
-    engine than the preferred one spoke.
+    engine than the preferred one spoke. ``topic`` is one of `topics.TOPICS`, ``""`` where none
+    is sure.
     """
 
     text: str
@@ -167,6 +168,7 @@ class Answer:
     timings: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
     notice: str = ""
+    topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,15 @@ class Topic:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """How many questions were about one of `topics.TOPICS` (``""``: none was sure)."""
+
+    name: str
+    questions: int
+    refused: int
+
+
+@dataclass(frozen=True)
 class UsageReport:
     """How the assistant was used: ``days`` without a gap, oldest first; nobody is named.
 
@@ -272,6 +283,7 @@ class UsageReport:
     whole: Latency = Latency()
     engines: dict[str, int] = field(default_factory=dict)
     topics: tuple[Topic, ...] = ()
+    subjects: tuple[Subject, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 
 from assistant.conversation import Asked
-from assistant.types import Latency, Topic, UsageDay, UsageReport
+from assistant.types import Latency, Subject, Topic, UsageDay, UsageReport
 
 _MOST_DAYS = 366
 
@@ -40,6 +40,7 @@ def report(
         whole=_latency(asked, "whole"),
         engines=dict(engines.most_common()),
         topics=_topics(asked, titles),
+        subjects=_subjects(asked),
     )
 
 
@@ -68,6 +69,14 @@ def _topics(asked: Iterable[Asked], titles: Mapping[str, str]) -> tuple[Topic, .
             counts[monday, titles.get(one.document_id, "")] += 1
     ordered = sorted(counts.items(), key=lambda pair: (pair[0][0], -pair[1], pair[0][1]))
     return tuple(Topic(week, title, count) for (week, title), count in ordered)
+
+
+def _subjects(asked: Sequence[Asked]) -> tuple[Subject, ...]:
+    """Count by topic, the commonest first."""
+    questions = Counter(one.topic for one in asked)
+    refused = Counter(one.topic for one in asked if one.refused)
+    ordered = sorted(questions.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(Subject(name, count, refused[name]) for name, count in ordered)
 
 
 def _latency(asked: Iterable[Asked], stage: str) -> Latency:

@@ -76,6 +76,24 @@ def test_a_refusal_says_what_was_searched_and_what_is_nearest(strict: Assistant)
     check_contract(answer)
 
 
+def test_what_is_about_neither_the_papers_nor_models_is_declined_as_such(
+    tmp_path: Path, papers: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path / "routed", engine="extractive", gate_threshold=1.0)
+    with Assistant(settings) as assistant:
+        assistant.ingest(papers)
+        answer = assistant.ask("周末去哪里爬山比较好？")
+        assert (answer.refused, answer.topic) == (True, "off-topic")
+        assert "看起来与公司资料和大模型战略无关" in answer.text
+        other = assistant.ask("大模型上线前要做哪些安全审查？")
+        assert (other.refused, other.topic) == (True, "security")
+        assert "内容最接近的是" in other.text
+        assert {s.name: s.refused for s in assistant.usage().subjects} == {
+            "off-topic": 1,
+            "security": 1,
+        }
+
+
 def test_a_refusal_names_only_what_the_asker_may_read(strict: Assistant) -> None:
     answer = strict.ask("大模型专项预算是多少？")
     assert answer.refused

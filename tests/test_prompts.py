@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from assistant.errors import ConfigurationError
-from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply
+from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
+from assistant.topics import OFF_TOPIC, TOPICS
 from assistant.types import Chunk, Document, Hit
 
 
@@ -29,7 +30,8 @@ def test_an_undeclared_variable_is_named() -> None:
 
 
 def test_braces_in_a_document_are_only_text() -> None:
-    messages = load_prompt("answer").messages("zh", passages="{question} {0}", question="问")
+    values = {"passages": "{question} {0}", "question": "问", "hint": ""}
+    messages = load_prompt("answer").messages("zh", **values)
     assert "{question} {0}" in str(messages[-1].content)
 
 
@@ -50,3 +52,10 @@ def test_passages_fit_the_budget() -> None:
 def test_replies_exist_in_both_languages() -> None:
     assert "3" in reply("searched", "zh", count=3)
     assert "3" in reply("searched", "en", count=3)
+
+
+def test_every_topic_has_a_hint_in_both_languages_but_off_topic() -> None:
+    for language in ("zh", "en"):
+        hints = {topic: topic_hint(topic, language) for topic in TOPICS}
+        assert {topic for topic, hint in hints.items() if not hint} == {OFF_TOPIC}
+        assert topic_hint("", language) == ""

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.text import detect_language, fold, numbers, sentence_spans, sentences, terms
+from assistant.text import (
+    detect_language,
+    figures,
+    fold,
+    numbers,
+    sentence_spans,
+    sentences,
+    terms,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +79,8 @@ def test_fold_is_idempotent_on_terms(text: str) -> None:
 def test_numbers_ignore_thousands_separators_and_width() -> None:
     assert numbers("共1,200,000元，增长３.5％，2026-11") == {"1200000", "3.5%", "2026", "11"}
     assert numbers("年假十五天，3万元") == {"十五", "3万"}
+
+
+def test_figures_are_years_quantities_and_codes() -> None:
+    found = figures("2024年CP-2400B、srv-ai-01，3.5万元，７B和1,200 kWh，第一章")
+    assert found == {"2024", "cp-2400b", "srv-ai-01", "3.5", "7b", "1,200"}

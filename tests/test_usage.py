@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from assistant.conversation import Asked
+from assistant.types import Subject
 from assistant.usage import first_day, report
 
 NOW = datetime(2026, 11, 4, 12, tzinfo=UTC)  # a Wednesday
@@ -61,3 +63,12 @@ def test_topics_are_weekly_and_what_may_not_be_named_is_one_rest() -> None:
         (date(2026, 11, 2), "", 2),
         (date(2026, 11, 2), "休假", 2),
     ]
+
+
+def test_subjects_are_counted_with_their_refusals_the_commonest_first() -> None:
+    questions = [
+        replace(asked(refused=refused), topic=topic)
+        for topic, refused in (("cost", False), ("cost", True), ("", False), ("data", True))
+    ]
+    found = report(questions, {}, first_day(7, NOW), NOW).subjects
+    assert found == (Subject("cost", 2, 1), Subject("", 1, 0), Subject("data", 1, 1))

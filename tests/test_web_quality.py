@@ -26,7 +26,7 @@ from assistant.surfaces.web import desk
 from assistant.surfaces.web.charts import Bars
 from assistant.surfaces.web.quality import Quality, topics
 from assistant.surfaces.web.wording import load_texts
-from assistant.types import Reviewable, Topic, UsageDay, UsageReport
+from assistant.types import Reviewable, Subject, Topic, UsageDay, UsageReport
 
 # -- quality --------------------------------------------------------------------------------------
 
@@ -41,6 +41,7 @@ def usage(days: int = 14) -> UsageReport:
             Topic(date(2026, 11, 16), HOSTILE, 2),
             Topic(date(2026, 11, 16), "", 4),
         ),
+        subjects=(Subject("company-facts", 5, 2), Subject("off-topic", 3, 3), Subject("", 1, 0)),
     )
 
 
@@ -74,7 +75,8 @@ def test_use_is_shown_and_titles_in_it_are_text(service: Service) -> None:
     html = str(shown.parts.usage(usage(), 30, (7, 30, 90), shown._charts(usage())))
     assert_inert(html)
     assert "91 个问题中的 18 个" in html
-    assert html.count("<table") == 3
+    assert html.count("<table") == 4
+    assert "公司情况" in html and "与公司和大模型无关" in html and "未归类" in html
 
 
 def test_questions_and_comments_are_text() -> None:
