@@ -18,8 +18,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -32,6 +33,9 @@ from assistant.ingest.chunk import indexed_text
 from assistant.settings import data_folder
 from assistant.text import detect_language
 from assistant.types import Chunk, Context, Document, Hit, Language, Match
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 DIMENSIONS = 128
 _SCALE = 127
@@ -70,7 +74,7 @@ class TokenSpace:
 
     def project(self, states: Vectors) -> Vectors:
         """Return unit vectors, float32 (n, k), of token states (n, d)."""
-        return _unit((states - self.mean) @ self.basis)
+        return _unit(_product(states - self.mean, self.basis))
 
     def quantise(self, states: Vectors) -> TokenVectors:
         """Return what is stored of token states (n, d): int8 (n, k), 127 being 1.0."""
@@ -154,7 +158,7 @@ def max_similarity(question: Vectors, passages: Sequence[TokenVectors]) -> Vecto
         passages: stored vectors, none of them empty.
     """
     starts = np.cumsum([0, *map(len, passages[:-1])])
-    every = question @ np.concatenate(passages).astype(np.float32).T
+    every = _product(question, np.concatenate(passages).astype(np.float32).T)
     best = np.maximum.reduceat(every, starts, axis=1)
     return np.asarray(best / _SCALE, np.float32)
 
@@ -164,6 +168,24 @@ def pairs(question: Vectors, passage: TokenVectors) -> tuple[NDArray[np.intp], V
     every = (question @ passage.astype(np.float32).T / _SCALE).astype(np.float32)
     nearest = every.argmax(axis=1)
     return nearest, every[np.arange(len(every)), nearest]
+
+
+def _product(left: Vectors, right: Vectors) -> Vectors:
+    """Return ``left @ right``, computed in this thread alone.
+
+    OpenBLAS' other threads wait for more work by spinning, for some 30 ms after each product,
+    and the embedding model's threads would run beside them: a quarter of an ingest.
+    """
+    with _threads().limit(limits=1, user_api="blas"):
+        product: Vectors = left @ right
+    return product
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _paragraphs(language: Language) -> Iterator[str]:

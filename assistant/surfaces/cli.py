@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assistant import errors
-from assistant.surfaces import engine, strategy, users
+from assistant.surfaces import adapt, engine, strategy, users
 from assistant.surfaces import eval as evaluation
 from assistant.surfaces.terminal import (
     Groups,
@@ -53,6 +53,7 @@ app = typer.Typer(
 
 app.add_typer(engine.app, name="engine")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(adapt.app, name="adapt")
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(users.app, name="users")
 

@@ -1,0 +1,214 @@
+"""The whole chain of a recipe: collect, process, train, measure, register.
+
+Each stage leaves its result in the work folder, so that a run that was killed goes on where it
+was. What a stage does is told in its own module.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from assistant.adapt.adapter import write_facts
+from assistant.adapt.batches import split
+from assistant.adapt.card import card, scores_json
+from assistant.adapt.collect import check_allowed, collect
+from assistant.adapt.library import Library
+from assistant.adapt.measure import ALL, Outcome, calibrate, outcomes, summary, worse
+from assistant.adapt.process import Processor
+from assistant.adapt.recipe import Recipe
+from assistant.adapt.registry import Registry, registry_folder
+from assistant.adapt.samples import (
+    Sample,
+    Trial,
+    counts,
+    data_hash,
+    read_samples,
+    read_trials,
+    write_samples,
+    write_trials,
+)
+from assistant.adapt.train_reader import Trainer, untrained
+from assistant.embed import Embedder, load_embedder
+from assistant.errors import ConfigurationError
+from assistant.reader import Calibration, Reader, read_facts
+from assistant.settings import Settings
+
+RECIPE_FILE, DROPPED_FILE = "recipe.json", "dropped.json"
+SAMPLES_FILE, TRIALS_FILE = "samples.jsonl", "trials.jsonl"
+_LIBRARY, _TRAINING = "library", "training"
+_BEFORE_LIMIT = 60  # questions put to the untrained reader, who knows nothing
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A registered model; ``refusals`` say by what it is worse than the one that stays in use."""
+
+    folder: Path
+    refusals: dict[str, str]
+
+
+def adapt(
+    recipe: Recipe,
+    settings: Settings,
+    work: Path,
+    tell: Tell,
+    *,
+    resume: bool = False,
+) -> Adapted:
+    """Run a recipe from its sources to a registered model, and put it to use if it passes.
+
+    It passes unless, on the same held-back questions, the one in use finds or refuses better
+    and this is no chance.
+
+    Args:
+        recipe: what to do.
+        settings: of the embedding model and the data directory.
+        work: keeps what each stage leaves.
+        tell: is told of the progress, a line at a time.
+        resume: go on with what is in ``work``, in place of starting anew.
+
+    Raises:
+        ConfigurationError: a source or setting is missing, or ``work`` is of another recipe.
+    """
+    _open_work(recipe, work, resume)
+    embedder = load_embedder(settings)
+    samples, trials = prepare(recipe, settings, embedder, work, tell)
+    adapter, minutes = teach(recipe, embedder, samples, work, tell)
+    made = _measured(Reader.load(adapter, embedder), trials, work / "outcomes.json", tell)
+    before = _measured(
+        untrained(recipe.seed, embedder), trials[:_BEFORE_LIMIT], work / "before.json", tell
+    )
+    calibration = read_facts(adapter).calibration
+    scores = {
+        "before": {ALL: summary(before, 0.5)[ALL]},
+        "after": summary(made, calibration.threshold),
+    }
+    registry = Registry(recipe.adapters or registry_folder(settings.data_dir))
+    refusals = _refusals(registry, recipe.kind, embedder, trials, made, calibration, tell)
+    files = {
+        RECIPE_FILE: recipe.model_dump_json(indent=2),
+        "data.json": json.dumps({"hash": data_hash(samples), "counts": counts(samples)}, indent=2),
+        "scores.json": scores_json(scores),
+        "card.md": card(recipe, counts(samples), minutes, calibration, scores, refusals),
+    }
+    folder = registry.add(recipe.kind, recipe.name, adapter, files)
+    if not refusals:
+        registry.adopt(recipe.kind, folder)
+    tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
+    return Adapted(folder, refusals)
+
+
+def prepare(
+    recipe: Recipe, settings: Settings, embedder: Embedder, work: Path, tell: Tell
+) -> tuple[list[Sample], list[Trial]]:
+    """Collect and process, unless the work folder holds the result already; return it."""
+    if not (work / TRIALS_FILE).exists():
+        with Library(work / _LIBRARY, settings) as library:
+            collected = collect(recipe, library, tell)
+            processor = Processor(recipe, library, embedder.count_tokens, collected.held_back)
+            made = processor.samples(collected.training, tell)
+            check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
+            write_samples(work / SAMPLES_FILE, made)
+            trials = processor.trials(collected.held_back)
+            (work / DROPPED_FILE).write_text(json.dumps(collected.dropped, indent=2), "utf-8")
+            write_trials(work / TRIALS_FILE, trials)
+            for reason, number in collected.dropped.items():
+                tell(f"collect: dropped {number}: {reason}")
+    samples = read_samples(work / SAMPLES_FILE)
+    for name, number in counts(samples).items():
+        tell(f"process: {name}: {number}")
+    return samples, read_trials(work / TRIALS_FILE)
+
+
+def teach(
+    recipe: Recipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
+) -> tuple[Path, float]:
+    """Train and calibrate; return the adapter and the minutes of training.
+
+    It goes on where the training in the work folder is. With ``folds`` above 1 each fold is a
+    training of its own before that.
+    """
+    if recipe.training.folds > 1:
+        _cross_validate(recipe, embedder, samples, work, tell)
+    training, validation = split(samples, recipe.training.validation)
+    trainer = Trainer(recipe, embedder, work / _TRAINING, tell)
+    best = trainer.train(training, validation)
+    adapter = work / "adapter"
+    shutil.rmtree(adapter, ignore_errors=True)
+    shutil.copytree(best, adapter)
+    calibration = calibrate(Reader.load(best, embedder), validation)
+    write_facts(adapter, replace(read_facts(best), calibration=calibration))
+    return adapter, trainer.position.seconds / 60
+
+
+def _cross_validate(
+    recipe: Recipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
+) -> None:
+    """Train once for each fold, and tell the scores on the folds left out."""
+    folds = recipe.training.folds
+    best = []
+    for fold in range(folds):
+        tell(f"cross-validation: fold {fold + 1} of {folds}")
+        trainer = Trainer(recipe, embedder, work / f"{_TRAINING}-{fold + 1}", tell)
+        trainer.train(*split(samples, 1 / folds, fold))
+        best.append(trainer.position.best)
+    tell(f"cross-validation: score {np.mean(best):.3f} ± {np.std(best, ddof=1):.3f}")
+
+
+def _refusals(
+    registry: Registry,
+    kind: str,
+    embedder: Embedder,
+    trials: Sequence[Trial],
+    made: Sequence[Outcome],
+    calibration: Calibration,
+    tell: Tell,
+) -> dict[str, str]:
+    """Return by what the new reader is worse than the one in use; nothing where none is.
+
+    One for another embedding model cannot be used any more, so it is no rival.
+    """
+    current = registry.current(kind)
+    if current is None or read_facts(current).embedding_model != embedder.fingerprint:
+        return {}
+    tell(f"register: measuring {current.name}, which is in use, on the same questions")
+    theirs = outcomes(Reader.load(current, embedder), trials, tell)
+    found = worse(theirs, read_facts(current).calibration.threshold, made, calibration.threshold)
+    return {
+        name: f"{d.mean.value:+.3f} ({d.mean.low:+.3f} to {d.mean.high:+.3f}, p = {d.p:.3f})"
+        for name, d in found.items()
+    }
+
+
+def _measured(reader: Reader, trials: Sequence[Trial], file: Path, tell: Tell) -> list[Outcome]:
+    """Return the outcomes that a file holds already, else measure and keep them there."""
+    if file.exists():
+        return [Outcome(**row) for row in json.loads(file.read_text("utf-8"))]
+    made = outcomes(reader, trials, tell)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps([asdict(outcome) for outcome in made]), "utf-8")
+    partial.replace(file)
+    return made
+
+
+def _open_work(recipe: Recipe, work: Path, resume: bool) -> None:
+    """Make the work folder; keep what is in it only if that is of this recipe and wanted."""
+    file = work / RECIPE_FILE
+    if file.exists() and not resume:
+        raise ConfigurationError(
+            f"{work} holds an earlier run. Go on with it by --resume, or name another --work."
+        )
+    if file.exists() and Recipe.model_validate_json(file.read_text("utf-8")) != recipe:
+        raise ConfigurationError(
+            f"{work} is of another recipe, or the recipe was changed. Name another --work."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(recipe.model_dump_json(indent=2), "utf-8")
