@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from assistant.adapt.registry import Registry, registry_folder
+
 HEAVY = ("torch", "chromadb", "llama_cpp", "sentence_transformers", "gradio", "langchain_core")
 
 
@@ -51,6 +53,24 @@ def test_help_loads_no_heavy_library() -> None:
     assert done.stderr.strip() == "[]"
     for command in ("ask", "chat", "search", "ingest", "documents", "remove", "reindex", "doctor"):
         assert command in done.stdout
+
+
+def test_a_taught_reader_is_listed_used_and_rolled_back(run: Any, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    registry = Registry(registry_folder(tmp_path / "data"))
+    first, second = (registry.add("reader", "small", made, {}) for _ in range(2))
+    registry.adopt("reader", first)
+    listed = run("adapt", "list").stdout
+    assert "* small-1" in listed and "  small-2" in listed
+    assert "small-2 is in use" in run("adapt", "use", "small-2").stdout
+    assert registry.current("reader") == second
+    assert "small-1 is in use" in run("adapt", "roll-back").stdout
+    assert "No reader is in use" in run("adapt", "roll-back").stdout
+    refused = run("adapt", "roll-back")
+    assert refused.returncode and "nothing to roll back" in refused.stderr
+    unknown = run("adapt", "run", "no-such-recipe")
+    assert unknown.returncode and "reader-small" in unknown.stderr
 
 
 def test_a_first_session_from_ingest_to_answer(run: Any, papers: Path) -> None:
