@@ -288,6 +288,24 @@ class ConversationStore:
             for row in rows
         )
 
+    def questions_since(self, moment: datetime) -> tuple[tuple[str, float], ...]:
+        """Return the first question of each conversation and the evidence gate's confidence in it.
+
+        Oldest first; nobody is named. Follow-ups lean on what went before and are left out, as
+        greetings are.
+        """
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT q.text, a.confidence FROM messages a JOIN messages q ON q.id = "
+                "(SELECT min(id) FROM messages WHERE conversation_id = a.conversation_id) "
+                "WHERE a.role = 'assistant' AND a.at >= ? AND a.confidence IS NOT NULL "
+                "AND (a.refused OR a.engine != 'none') AND a.id = "
+                "(SELECT min(id) FROM messages WHERE conversation_id = a.conversation_id "
+                "AND role = 'assistant') ORDER BY a.id",
+                (moment.astimezone(UTC).isoformat(timespec="seconds"),),
+            ).fetchall()
+        return tuple((row["text"], float(row["confidence"])) for row in rows)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -34,6 +34,7 @@ from assistant.adapt.samples import (
     write_trials,
 )
 from assistant.adapt.train_reader import Trainer, untrained
+from assistant.adapt.watch import REFERENCE_FILE, Reference
 from assistant.embed import Embedder, load_embedder
 from assistant.errors import ConfigurationError
 from assistant.reader import Calibration, Reader, read_facts
@@ -42,6 +43,7 @@ from assistant.settings import Settings
 RECIPE_FILE, DROPPED_FILE = "recipe.json", "dropped.json"
 SAMPLES_FILE, TRIALS_FILE = "samples.jsonl", "trials.jsonl"
 _LIBRARY, _TRAINING = "library", "training"
+_WATCHED = 300  # held-back questions whose nearness to the training is noted
 _BEFORE_LIMIT = 60  # questions put to the untrained reader, who knows nothing
 
 Tell = Callable[[str], None]
@@ -99,11 +101,19 @@ def adapt(
         "scores.json": scores_json(scores),
         "card.md": card(recipe, counts(samples), minutes, calibration, scores, refusals),
     }
+    _reference(samples, trials, embedder).save(adapter / REFERENCE_FILE)
     folder = registry.add(recipe.kind, recipe.name, adapter, files)
     if not refusals:
         registry.adopt(recipe.kind, folder)
     tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
     return Adapted(folder, refusals)
+
+
+def _reference(samples: Sequence[Sample], trials: Sequence[Trial], embedder: Embedder) -> Reference:
+    """Return what later questions are compared with: those taught, and those held back."""
+    taught = sorted({sample.question for sample in samples})
+    held_back = [trial.gold.question for trial in trials][:_WATCHED]
+    return Reference.of(taught, held_back, embedder.embed_question)
 
 
 def prepare(

@@ -85,6 +85,35 @@ def roll_back(kind: Kind = "reader") -> None:
     typer.echo(f"{before.name} is in use." if before else f"No {kind} is in use now.")
 
 
+@app.command()
+def watch(
+    days: Annotated[int, typer.Option("--days", min=1, help="How far back to look.")] = 90,
+    kind: Kind = "reader",
+) -> None:
+    """Tell whether what is asked has drifted from what the model in use was taught on."""
+    from assistant.adapt.watch import REFERENCE_FILE, Reference, drift
+    from assistant.conversation import ConversationStore
+    from assistant.embed import load_embedder
+    from assistant.settings import Settings
+    from assistant.usage import first_day
+
+    settings = Settings()
+    folder = _registry().current(kind)
+    if folder is None:
+        raise ConfigurationError(f"No {kind} is in use. Teach one: assistant adapt run RECIPE.")
+    store = ConversationStore(settings.data_dir)
+    asked = store.questions_since(first_day(days))
+    store.close()
+    embed = load_embedder(settings).embed_question
+    found = drift(Reference.read(folder / REFERENCE_FILE), asked, embed)
+    typer.echo(
+        f"{found.questions} questions in {days} days. Stability index (below 0.1 stable, above "
+        f"0.25 shifted): nearness to the training questions {found.nearness:.2f}, confidence of "
+        f"the later half against the earlier {found.confidence:.2f}."
+    )
+    typer.secho(f"{folder.name}: {found.verdict}", bold=True)
+
+
 def _registry() -> Registry:
     from assistant.adapt.registry import Registry, registry_folder
     from assistant.settings import Settings
