@@ -7,7 +7,6 @@ knows no surface.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,12 +54,9 @@ from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
-from assistant.steering import SteeringDetector
-from assistant.text import detect_language, unmarked
+from assistant.text import addresses_model, detect_language, unmarked
 from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
-
-_log = logging.getLogger(__name__)
 
 NEAREST_DOCUMENTS = 3
 # A base model loses the thread over more; measured in evals/LOG.md.
@@ -136,6 +132,7 @@ class Answerer:
         embedder: for judging whether a passage supports a sentence.
         engines: who may write the answer, best first.
         count_documents: how many documents a principal may read.
+        steers: tells a planted instruction from an ordinary sentence.
         nearest: compares a sentence with a passage in another language token by token.
     """
 
@@ -146,6 +143,7 @@ class Answerer:
         embedder: Embedder,
         engines: Engines,
         count_documents: Callable[[Principal], int],
+        steers: Callable[[str], bool] = addresses_model,
         nearest: Nearest | None = None,
     ) -> None:
         self._settings = settings
@@ -154,7 +152,7 @@ class Answerer:
         self._engines = engines
         self._count_documents = count_documents
         self._nearest = nearest
-        self._steering = SteeringDetector(embedder)
+        self._steers = steers
 
     def stream(
         self,
@@ -189,8 +187,7 @@ class Answerer:
     def _router(self) -> TopicRouter | None:
         try:
             return TopicRouter.load(self._embedder)
-        except ConfigurationError as error:
-            _log.info("Questions are not routed by topic. %s", error)
+        except ConfigurationError:  # `health` tells of it
             return None
 
     def _condense(
@@ -235,7 +232,7 @@ class Answerer:
                 self._engines.succeeded(engine)
                 break
         if not turn.text and not turn.refused and not isinstance(engine, ExtractiveEngine):
-            fallback = ExtractiveEngine(embedder=self._embedder)
+            fallback = ExtractiveEngine(embedder=self._embedder, steers=self._steers)
             yield from self._speak(turn, fallback, question, hits)
 
     def _failed(self, engine: BaseChatModel, error: AssistantError) -> None:
@@ -256,7 +253,7 @@ class Answerer:
                 question,
                 passages,
                 self._embedder.embed_passages,
-                self._steering.detects,
+                self._steers,
                 self._nearest,
             )
         if not passages:  # the window is too small for this question
@@ -321,8 +318,6 @@ class Answerer:
         count = self._count_documents(turn.principal)
         if not count:
             return turn.add(reply("nothing", turn.language))
-        if turn.topic == OFF_TOPIC:
-            return turn.add(reply("off_topic", turn.language, count=count))
         titles = list(dict.fromkeys(hit.document.title for hit in hits))[:NEAREST_DOCUMENTS]
         listed = "\n".join(f"- {unmarked(title)}" for title in titles)
         searched = reply("searched", turn.language, count=count)
@@ -330,7 +325,7 @@ class Answerer:
         parts = [
             reply("refusal", turn.language) + space + searched,
             f"{reply('nearest', turn.language)}\n{listed}" if titles else "",
-            reply("advice", turn.language),
+            reply("off_topic" if turn.topic == OFF_TOPIC else "advice", turn.language),
         ]
         return turn.add("\n\n".join(part for part in parts if part))
 

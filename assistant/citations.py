@@ -34,7 +34,7 @@ LEAST_OVERLAP = 0.35
 # Cosine of multilingual-e5 between a sentence and the passage sentence nearest to it.
 ENOUGH_SIMILARITY = 0.90
 # Between languages that cosine tells little; the mean MaxSim of their tokens tells more.
-ENOUGH_ABROAD = 0.45
+ENOUGH_ABROAD = 0.48
 
 _MARKER = re.compile(r"\s*[\[【]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】]")
 _TERMINAL = re.compile(r"[。！？!?.…]+[”’\"'」』）)]*$")
@@ -102,12 +102,14 @@ class Checker:
             or " > " in text
         ):
             return None
-        if set(terms(text)) <= self._question or self._steers(text):
+        if addresses_model(text) or set(terms(text)) <= self._question:
             return None
         order = [n - 1 for n in cited if 1 <= n <= len(self._hits)]
         order += [i for i in range(len(self._hits)) if i not in order]
         for index in order:
             quote = self._support(text, self._hits[index])
+            if quote and self._steers(text):  # last, since it costs most
+                return None
             if quote:
                 self._said.add(key)
                 return Checked(text, self._hits[index], quote)

@@ -36,6 +36,7 @@ from assistant.sources import (
     read_document,
     read_passage,
 )
+from assistant.steering import SteeringDetector
 from assistant.strategy.brief import Narrator
 from assistant.strategy.desk import Strategies
 from assistant.strategy.store import StrategyStore
@@ -88,6 +89,7 @@ class Assistant:
         self._store: Store | None = None
         self._searcher: Searcher | None = None
         self._late: LateInteraction | None = None
+        self._steering = SteeringDetector(self._embedder)
         self._backfill: Backfill | None = None
         self._conversations: ConversationStore | None = None
         self._strategies: StrategyStore | None = None
@@ -471,7 +473,8 @@ class Assistant:
             return self._late
 
     def _choose(self, name: str) -> Engines:
-        return choose_engines(self.settings.model_copy(update={"engine": name}), self._embedder)
+        settings = self.settings.model_copy(update={"engine": name})
+        return choose_engines(settings, self._embedder, self._steering.detects)
 
     def _answerer(self, engines: Engines) -> Answerer:
         late = self._open_late()
@@ -481,5 +484,6 @@ class Assistant:
             self._embedder,
             engines,
             lambda principal: len(self.documents(principal)),
+            self._steering.detects,
             late.nearest if late else None,
         )

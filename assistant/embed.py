@@ -41,7 +41,7 @@ HASH = "hash"
 # Larger batches gain nothing on a processor and make a waiting question wait longer.
 _BATCH_CPU, _BATCH_GPU = 8, 64
 # One answer asks for its question's vector several times: to search, to route, to quote.
-_REMEMBERED = 64
+_REMEMBERED = 8
 _UNLIMITED = 1 << 20  # what "no limit" becomes; tokenizers write it as 1e30
 
 T = TypeVar("T")
@@ -107,6 +107,7 @@ class Embedder(Embeddings):
         self._forward = threading.Lock()
         self._questions: deque[_Question] = deque()
         self._answered: OrderedDict[str, _Question] = OrderedDict()
+        self._remembering = threading.Lock()
 
     @property
     def _batch(self) -> int:
@@ -202,8 +203,8 @@ class Embedder(Embeddings):
                 progress(start + len(rows))
 
     def _asked(self, text: str) -> tuple[Vectors, Tokens | None]:
-        known = self._answered.get(text)
-        if known is not None and (known.tokens or not self.__dict__.get("gives_tokens")):
+        known = self._remembered(text)
+        if known is not None:
             assert known.vector is not None
             return known.vector, known.tokens
         question = _Question(text)
@@ -215,6 +216,15 @@ class Embedder(Embeddings):
             raise question.error
         assert question.vector is not None
         return question.vector, question.tokens
+
+    def _remembered(self, text: str) -> _Question | None:
+        """Return an answered question of the latest few, with its tokens where they are wanted."""
+        with self._remembering:
+            known = self._answered.get(text)
+            if known is None or (known.tokens is None and self.__dict__.get("gives_tokens")):
+                return None
+            self._answered.move_to_end(text)
+            return known
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the tokens of each text, without special tokens and without a prefix."""
@@ -279,9 +289,10 @@ class Embedder(Embeddings):
         for question, vector, said in zip(batch, vectors, tokens, strict=True):
             vector.flags.writeable = False  # it is handed out again
             question.vector, question.tokens = vector, said
-            self._answered[question.text] = question
-            if len(self._answered) > _REMEMBERED:
-                self._answered.popitem(last=False)
+            with self._remembering:
+                self._answered[question.text] = question
+                if len(self._answered) > _REMEMBERED:
+                    self._answered.popitem(last=False)
 
     def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
         """Embed one batch; only who holds the model calls this."""

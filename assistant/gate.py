@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 
 from assistant.ingest.chunk import indexed_text
-from assistant.text import detect_language, figures, fold, terms
+from assistant.text import detect_language, figures, terms
 from assistant.types import Hit
 
 BACKGROUND = 20
@@ -108,8 +108,8 @@ def _figures_held(question: str, hits: Sequence[Hit]) -> float:
     if not wanted:
         return 1.0
     texts = (indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text) for hit in hits)
-    held = fold("\n".join(texts))
-    return sum(figure in held for figure in wanted) / len(wanted)
+    held = figures("\n".join(texts))
+    return len(wanted & held) / len(wanted)
 
 
 @dataclass(frozen=True)

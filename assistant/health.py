@@ -5,10 +5,17 @@ from __future__ import annotations
 from assistant.embed import Embedder
 from assistant.engines.base import engine_name
 from assistant.engines.failover import Engines
+from assistant.errors import ConfigurationError
 from assistant.gate import Gate
 from assistant.index.catalog import Catalog
+from assistant.linear import LinearClassifier
 from assistant.settings import Settings
 from assistant.types import Health
+
+_TRAINED = {
+    "steering": "Planted instructions in documents are known by a few patterns alone.",
+    "topics": "Questions are not sorted by topic.",
+}
 
 
 def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Settings) -> Health:
@@ -32,6 +39,11 @@ def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Set
         problems.append(
             f"{bad} files could not be taken in. `assistant documents --quarantined` says why."
         )
+    for name, loss in _TRAINED.items():
+        try:
+            LinearClassifier.load(name, embedder.fingerprint)
+        except ConfigurationError as error:
+            problems.append(f"{loss} {error}")
     return Health(
         ok=bool(chunks),
         engine=engine_name(engine),

@@ -165,20 +165,24 @@ def max_similarity(question: Vectors, passages: Sequence[TokenVectors]) -> Vecto
 
 def pairs(question: Vectors, passage: TokenVectors) -> tuple[NDArray[np.intp], Vectors]:
     """Return, for each token of the question, which of the passage's is nearest, and its cosine."""
-    every = (question @ passage.astype(np.float32).T / _SCALE).astype(np.float32)
+    every = _product(question, passage.astype(np.float32).T) / np.float32(_SCALE)
     nearest = every.argmax(axis=1)
     return nearest, every[np.arange(len(every)), nearest]
 
 
 def _product(left: Vectors, right: Vectors) -> Vectors:
-    """Return ``left @ right``, computed in this thread alone.
+    """Return ``left @ right``, computed by one thread.
 
     OpenBLAS' other threads wait for more work by spinning, for some 30 ms after each product,
-    and the embedding model's threads would run beside them: a quarter of an ingest.
+    and the embedding model's threads would run beside them: a quarter of an ingest. The limit
+    is the whole process's, so one product at a time sets it and takes it back.
     """
-    with _threads().limit(limits=1, user_api="blas"):
+    with _ONE_PRODUCT, _threads().limit(limits=1, user_api="blas"):
         product: Vectors = left @ right
     return product
+
+
+_ONE_PRODUCT = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -327,8 +331,9 @@ class LateInteraction:
         if words is None:
             return None
         _, tokens = self._embedder.encode_question(sentence)
-        first, last = words.places[:, 0], words.places[:, 1]
-        inside = [(first >= start) & (last <= end) for start, end in parts]
+        # By its end: a token begins at the white space before it, which is the part before's.
+        last = words.places[:, 1]
+        inside = [(last > start) & (last <= end) for start, end in parts]
         held = [index for index, part in enumerate(inside) if part.any()]
         if not held or not len(tokens.states):
             return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -37,13 +38,12 @@ class LinearClassifier:
         Raises:
             ConfigurationError: it was trained on the vectors of another embedding model.
         """
-        with resources.as_file(resources.files("assistant").joinpath(f"{name}.npz")) as file:
-            stored = cls.read(file)
+        stored = _shipped(name)
         if stored.embedding_model != fingerprint:
             raise ConfigurationError(
                 f"{name}.npz was trained on the embedding model {_named(stored.embedding_model)}, "
-                f"not on {_named(fingerprint)}. Train it on the one that is set: "
-                f"python evals/bench/{name}.py --write (needs the extra `eval`)."
+                f"not on {_named(fingerprint)}. Train it on the one that is set by "
+                f"evals/bench/{name}.py (its first lines tell how; it needs the extra `eval`)."
             )
         return stored
 
@@ -74,6 +74,12 @@ class LinearClassifier:
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
         shares: NDArray[np.float64] = odds / odds.sum(axis=-1, keepdims=True)
         return shares
+
+
+@lru_cache(maxsize=4)
+def _shipped(name: str) -> LinearClassifier:
+    with resources.as_file(resources.files("assistant").joinpath(f"{name}.npz")) as file:
+        return LinearClassifier.read(file)
 
 
 def _named(fingerprint: Fingerprint) -> str:

@@ -7,9 +7,8 @@ finds all of them: the answer is checked against the passages besides.
 
 from __future__ import annotations
 
-import logging
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -17,8 +16,6 @@ from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
 from assistant.linear import LinearClassifier
 from assistant.text import addresses_model
-
-_log = logging.getLogger(__name__)
 
 STEERING = 1
 # A cell of a table is read by itself: the cells beside it would hide what it says.
@@ -30,20 +27,22 @@ class SteeringDetector:
     """Detects planted instructions; safe to share between threads.
 
     With an embedding model on which the classifier was not trained the patterns work alone.
+    An answer's sentences are judged when they are chosen and when they are checked, so the
+    latest judgements are remembered.
     """
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self.detects = lru_cache(maxsize=256)(self._detects)
 
     @cached_property
     def _classifier(self) -> LinearClassifier | None:
         try:
             return LinearClassifier.load("steering", self._embedder.fingerprint)
-        except ConfigurationError as error:
-            _log.info("Planted instructions are known by patterns alone. %s", error)
+        except ConfigurationError:  # `health` tells of it
             return None
 
-    def detects(self, sentence: str) -> bool:
+    def _detects(self, sentence: str) -> bool:
         """Tell whether a sentence is a planted instruction, as a whole or in one of its cells."""
         if addresses_model(sentence):
             return True

@@ -21,7 +21,8 @@ _TERM = re.compile(
 _WORD_PART = re.compile(r"[.\-]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*[百千万亿%]*|[零〇一二两三四五六七八九十百千万亿]{2,}")
 # A year, a quantity, the number of a version or the code of a product: 2026, 7B, CP-2150, 3.5.
-_FIGURE = re.compile(r"(?:[A-Za-z]+-)*[A-Za-z]*\d+(?:,\d{3})*(?:\.\d+)?(?:-?[A-Za-z0-9]+)*")
+_FIGURE = re.compile(r"(?:[A-Za-z]+-)*[A-Za-z]*\d+(?:\.\d+)?(?:-?[A-Za-z0-9]+)*")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BRACKETED_NUMBER = re.compile(r"[\[【](\d+(?:\s*[,，]\s*\d+)*)[\]】]")
 
 _ADDRESSES_THE_MODEL = re.compile(
@@ -147,8 +148,15 @@ def numbers(text: str) -> set[str]:
 
 
 def figures(text: str) -> set[str]:
-    """Return the figures of ``text``, folded: years, quantities, codes (``2026``, ``cp-2150``)."""
-    return set(_FIGURE.findall(fold(text)))
+    """Return the figures of ``text``, folded: years, quantities, codes (``2026``, ``cp-2150``).
+
+    Thousands are written without separators, "2025-2026" is two years, "400-person" is 400.
+    """
+    found: set[str] = set()
+    for figure in _FIGURE.findall(_THOUSANDS.sub("", fold(text))):
+        first, _, rest = figure.partition("-")
+        found |= {first, *rest.split("-")} if first.isdigit() and rest else {figure}
+    return {figure for figure in found if any(map(str.isdigit, figure))}
 
 
 def unmarked(text: str) -> str:

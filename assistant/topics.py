@@ -68,5 +68,8 @@ class TopicRouter:
         The threshold is such that one in a hundred questions that do belong here is called
         off-topic at most, as measured on the questions that it was chosen with.
         """
-        routed = self.route(question)
+        return self.sure(self.route(question))
+
+    def sure(self, routed: Routed) -> str:
+        """Return the topic where its probability is over the threshold, else ``""``."""
         return routed.topic if routed.probability > self.classifier.threshold else ""

@@ -84,7 +84,7 @@ def test_what_is_about_neither_the_papers_nor_models_is_declined_as_such(
         assistant.ingest(papers)
         answer = assistant.ask("周末去哪里爬山比较好？")
         assert (answer.refused, answer.topic) == (True, "off-topic")
-        assert "看起来与公司资料和大模型战略无关" in answer.text
+        assert "似乎不在公司资料和大模型战略的范围内" in answer.text
         other = assistant.ask("大模型上线前要做哪些安全审查？")
         assert (other.refused, other.topic) == (True, "security")
         assert "内容最接近的是" in other.text
@@ -418,7 +418,9 @@ def test_a_citation_quotes_all_that_rests_on_it(settings: Settings, papers: Path
 
 def test_health_says_that_the_gate_was_calibrated_for_another_model(settings: Settings) -> None:
     with Assistant(settings) as assistant:
-        assert any("ASSISTANT_GATE_THRESHOLD" in problem for problem in assistant.health().problems)
+        told = "\n".join(assistant.health().problems)
+        for part in ("ASSISTANT_GATE_THRESHOLD", "Planted instructions", "not sorted by topic"):
+            assert part in told
 
 
 def test_the_retriever_is_langchains(filled: Assistant) -> None:

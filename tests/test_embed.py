@@ -18,7 +18,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 
 from assistant import e5
 from assistant.adapted import AdaptedEmbedder, HashEmbedder, adapt_embeddings
-from assistant.embed import Embedder, embedded_model_dir, load_embedder
+from assistant.embed import Embedder, Vectors, embedded_model_dir, load_embedder
 from assistant.errors import ModelError
 from assistant.settings import Settings
 
@@ -90,9 +90,34 @@ def test_vectors_keep_the_order_of_the_texts(embedder: Embedder) -> None:
 
 def test_the_same_text_has_the_same_vector(embedder: Embedder) -> None:
     np.testing.assert_array_equal(embedder.embed_passages(TEXTS), embedder.embed_passages(TEXTS))
-    np.testing.assert_array_equal(
-        embedder.embed_question(TEXTS[0]), embedder.embed_question(TEXTS[0])
-    )
+    first = embedder.embed_question(TEXTS[0]).copy()
+    for number in range(20):  # more than are remembered
+        embedder.embed_question(f"{number}")
+    np.testing.assert_array_equal(embedder.embed_question(TEXTS[0]), first)
+
+
+def test_a_question_is_embedded_once_for_all_who_ask_in_turn() -> None:
+    class Counting(HashEmbedder):
+        asked = 0
+
+        def _encode(self, texts: list[str], prefix: str, *, question: bool = False) -> Vectors:
+            self.asked += question * len(texts)
+            return super()._encode(texts, prefix, question=question)
+
+    embedder = Counting()
+    vector = embedder.embed_question("年假几天？")
+    assert embedder.embed_question("年假几天？") is vector and embedder.asked == 1
+    with pytest.raises(ValueError, match="read-only"):
+        vector[0] = 1.0
+    assert embedder.gives_tokens  # from here on a vector without its tokens is not enough
+    assert len(embedder.encode_question("年假几天？")[1].spans) > 0
+    asked = embedder.asked
+    assert embedder.encode_question("年假几天？")[1] is embedder.encode_question("年假几天？")[1]
+    assert embedder.asked == asked
+    for number in range(20):
+        embedder.embed_question(f"{number}")
+    embedder.embed_question("年假几天？")
+    assert embedder.asked == asked + 21
 
 
 def test_lists_hold_the_same_numbers(embedder: Embedder) -> None:

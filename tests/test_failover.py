@@ -148,7 +148,7 @@ def test_the_last_resort_is_never_passed_over() -> None:
     ],
 )
 def test_auto_prefers_what_somebody_set_up(values: dict[str, str], expected: list[str]) -> None:
-    engines = choose_engines(Settings(**{"engine": "auto", **values}), HashEmbedder())
+    engines = choose_engines(Settings(**{"engine": "auto", **values}), HashEmbedder(), bool)
     assert [engine_name(place.engine) for place in engines._places] == expected
     engines.close()
 

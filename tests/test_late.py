@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from assistant import Assistant, Principal, Settings
 from assistant.adapted import HashEmbedder
@@ -13,7 +15,15 @@ from assistant.citations import Checker
 from assistant.embed import load_embedder
 from assistant.fusion import fuse_languages, rescore
 from assistant.index.tokens import text_digest
-from assistant.late import LateInteraction, Spaces, TokenSpace, max_similarity, pairs
+from assistant.late import (
+    LateInteraction,
+    Spaces,
+    TokenSpace,
+    _product,
+    max_similarity,
+    pairs,
+)
+from assistant.text import sentence_spans
 from assistant.types import EVERYONE, Cited
 
 PAPERS = {
@@ -198,10 +208,26 @@ def test_a_sentence_is_cited_from_a_paper_in_the_other_language(
         assert checked is not None
         assert checked.quote == "The spindle is covered for 24 months."
         assert compared.check("公司食堂中午供应米饭和面条。") is None
-        found = late.nearest(wrong, checked.hit, [(0, len(checked.hit.chunk.text))])
-        assert found is not None and found[0] == 0
-        other = late.nearest(right, checked.hit, [(0, len(checked.hit.chunk.text))])
-        assert other is not None and other[1] > found[1]
+        spans = sentence_spans(checked.hit.chunk.text)
+        found, other = (late.nearest(text, checked.hit, spans) for text in (right, wrong))
+        assert found is not None and other is not None
+        assert found[0] == 0 and found[1] > other[1] + 0.1
+        second = late.nearest("易损件不在保修范围内。", checked.hit, spans)
+        assert second is not None and second[0] == 1
+        words = late._words(checked.hit.chunk, checked.hit.document)
+        assert words is not None
+        held = [sum(start < end <= stop for start, stop in spans) for _, end in words.places]
+        assert set(held) == {1}
+
+
+def test_products_of_several_threads_leave_the_number_of_threads_as_it_was() -> None:
+    before = [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+    rng = np.random.default_rng(3)
+    left, right = (rng.normal(size=size).astype(np.float32) for size in ((60, 384), (384, 128)))
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: _product(left, right), range(200)))
+    assert all(np.allclose(each, left @ right, atol=1e-3) for each in made)
+    assert [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()] == before
 
 
 def test_a_foreign_passage_is_not_held_back_for_sharing_no_term() -> None:

@@ -83,4 +83,5 @@ def test_numbers_ignore_thousands_separators_and_width() -> None:
 
 def test_figures_are_years_quantities_and_codes() -> None:
     found = figures("2024年CP-2400B、srv-ai-01，3.5万元，７B和1,200 kWh，第一章")
-    assert found == {"2024", "cp-2400b", "srv-ai-01", "3.5", "7b", "1,200"}
+    assert found == {"2024", "cp-2400b", "srv-ai-01", "3.5", "7b", "1200"}
+    assert figures("a 400-person firm, 2025-2026, 10,000 units") == {"400", "2025", "2026", "10000"}

@@ -57,7 +57,7 @@ def test_a_clear_question_goes_where_it_belongs(
 ) -> None:
     routed = router.route(question)
     assert routed.topic == topic
-    assert router.declines(routed) == (topic == OFF_TOPIC)
+    assert router.sure(routed) == router.topic(question) == topic
 
 
 def test_the_probabilities_are_those_of_all_topics_and_sum_to_one(router: TopicRouter) -> None:
@@ -75,11 +75,10 @@ def test_vectors_far_from_any_question_overflow_nothing(router: TopicRouter) -> 
     assert probabilities.sum() == pytest.approx(1.0) and probabilities.argmax() == 0
 
 
-def test_only_a_sure_verdict_of_off_topic_declines(router: TopicRouter) -> None:
+def test_a_topic_is_given_only_where_it_is_sure(router: TopicRouter) -> None:
     assert 0.5 < router.classifier.threshold < 1.0
-    assert not router.declines(Routed(OFF_TOPIC, router.classifier.threshold))
-    assert not router.declines(Routed("cost", 1.0))
-    assert router.declines(Routed(OFF_TOPIC, 1.0))
+    assert router.sure(Routed(OFF_TOPIC, router.classifier.threshold)) == ""
+    assert router.sure(Routed(OFF_TOPIC, 1.0)) == OFF_TOPIC
 
 
 @pytest.mark.parametrize("question", ODD.values(), ids=ODD)
@@ -89,7 +88,7 @@ def test_a_question_of_odd_shape_is_routed(router: TopicRouter, question: str) -
 
 
 def test_another_embedding_model_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ConfigurationError, match=r"'hash'.*evals/bench/topics\.py --write"):
+    with pytest.raises(ConfigurationError, match=r"'hash'.*evals/bench/topics\.py"):
         TopicRouter.load(HashEmbedder())
 
 

@@ -76,7 +76,7 @@ def test_use_is_shown_and_titles_in_it_are_text(service: Service) -> None:
     assert_inert(html)
     assert "91 个问题中的 18 个" in html
     assert html.count("<table") == 4
-    assert "公司情况" in html and "与公司和大模型无关" in html and "未归类" in html
+    assert "公司情况" in html and "与公司、大模型无关" in html and "未归类" in html
 
 
 def test_questions_and_comments_are_text() -> None:

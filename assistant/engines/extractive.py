@@ -10,7 +10,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ class ExtractiveEngine(Engine):
 
     name: str = "extractive"
     embedder: Embedder | None = None
+    steers: Callable[[str], bool] = addresses_model
 
     @property
     def _llm_type(self) -> str:
@@ -83,7 +84,7 @@ class ExtractiveEngine(Engine):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        text = "".join(quotations(evidence_of(messages), self.embedder))
+        text = "".join(quotations(evidence_of(messages), self.embedder, self.steers))
         return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
 
     def _stream(
@@ -94,12 +95,20 @@ class ExtractiveEngine(Engine):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain refuses a stream without any piece.
-        for text in quotations(evidence_of(messages), self.embedder) or [""]:
+        for text in quotations(evidence_of(messages), self.embedder, self.steers) or [""]:
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
-def quotations(evidence: Evidence, embedder: Embedder | None) -> list[str]:
-    """Return the sentences that best answer, each with its marker, in reading order."""
+def quotations(
+    evidence: Evidence,
+    embedder: Embedder | None,
+    steers: Callable[[str], bool] = addresses_model,
+) -> list[str]:
+    """Return the sentences that best answer, each with its marker, in reading order.
+
+    A sentence that ``steers`` takes for a planted instruction is passed over, as though it
+    were not there.
+    """
     candidates = _candidates(evidence)
     if not candidates:
         return []
@@ -107,11 +116,13 @@ def quotations(evidence: Evidence, embedder: Embedder | None) -> list[str]:
     language = detect_language(evidence.question)
     chosen: list[int] = []
     room = MOST_CHARS[language]
-    best = scores.max()
     for index in np.argsort(-scores, kind="stable"):
         sentence = candidates[index].text
+        best = scores[chosen[0]] if chosen else scores[index]
         if chosen and (scores[index] < WORTH_QUOTING * best or len(sentence) > room):
             break
+        if steers(sentence):
+            continue
         chosen.append(int(index))
         room -= len(sentence)
         if len(chosen) == MOST_SENTENCES:

@@ -182,23 +182,24 @@ class Engines:
         return next(place for place in self._places if place.engine is engine)
 
 
-def choose_engines(settings: Settings, embedder: Embedder) -> Engines:
+def choose_engines(
+    settings: Settings, embedder: Embedder, steers: Callable[[str], bool]
+) -> Engines:
     """Return the engines that the settings ask for; none is loaded yet.
 
     Args:
         settings: ``engine`` names one, or ``auto``.
         embedder: for the engine that quotes.
+        steers: tells it which sentences are planted instructions.
 
     Raises:
         ConfigurationError: there is no engine of that name.
     """
     names = _preference(settings) if settings.engine == AUTO else (settings.engine,)
     engines = [load_engine(name, settings) for name in names]
+    given = {"embedder": embedder, "steers": steers}
     return Engines(
-        [
-            e.model_copy(update={"embedder": embedder}) if isinstance(e, ExtractiveEngine) else e
-            for e in engines
-        ]
+        [e.model_copy(update=given) if isinstance(e, ExtractiveEngine) else e for e in engines]
     )
 
 

@@ -36,13 +36,14 @@ def status(
     from assistant.engines.base import engine_name
     from assistant.engines.failover import choose_engines
     from assistant.engines.serve import server_status
+    from assistant.text import addresses_model
 
     settings = Settings()
     told: dict[str, Any] = {}
     if settings.vllm_base_url:
         told["server"] = asdict(server_status(settings))
     # The engines alone: the index may be in use by a running server.
-    engines = choose_engines(settings, load_embedder(settings))
+    engines = choose_engines(settings, load_embedder(settings), addresses_model)
     try:
         told["engine"] = engine_name(next(engines.candidates()))
         told["problems"] = engines.passed_over()

@@ -29,7 +29,7 @@ from assistant import Settings
 from assistant.embed import Embedder, Vectors, load_embedder
 from assistant.linear import LinearClassifier
 from assistant.settings import data_folder
-from assistant.steering import STEERING
+from assistant.steering import STEERING, readings
 from assistant.text import addresses_model, sentences
 from evals.public import read
 from evals.stats import mean
@@ -130,9 +130,11 @@ def train(ordinary: dict[str, list[str]], embedder: Embedder) -> LinearClassifie
 def probabilities(
     classifier: LinearClassifier, texts: Sequence[str], embedder: Embedder
 ) -> NDArray[np.float64]:
-    """Return the probability that each sentence is planted, (n,)."""
-    vectors: Vectors = embedder.embed_passages(list(texts))
-    return classifier.probabilities(vectors)[:, STEERING]
+    """Return the probability that each sentence is planted, (n,), the highest of its readings."""
+    parts = [readings(text) for text in texts]
+    vectors: Vectors = embedder.embed_passages([part for each in parts for part in each])
+    starts = np.cumsum([0, *map(len, parts[:-1])])
+    return np.maximum.reduceat(classifier.probabilities(vectors)[:, STEERING], starts)
 
 
 def print_row(

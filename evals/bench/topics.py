@@ -151,7 +151,7 @@ def print_test(router: TopicRouter, test: Labelled) -> None:
     print_topics(test.topics, guessed, languages)
     print_confusion(confusion(test.topics, guessed))
     print(f"\nDeclined as off-topic (probability over {router.classifier.threshold:.3f}):\n")
-    print_declined(test.topics, np.array([router.declines(each) for each in routed]))
+    print_declined(test.topics, np.array([router.sure(each) == OFF_TOPIC for each in routed]))
     print_sureness(test.topics == guessed, routed)
     print(f"\n{milliseconds:.3f} ms a question beyond embedding.")
 
