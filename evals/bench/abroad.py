@@ -40,10 +40,12 @@ class Pair:
 
 def main() -> None:
     """Print the areas under the curve, and what each threshold lets pass."""
-    with tempfile.TemporaryDirectory() as folder:
-        with Assistant(Settings(data_dir=Path(folder))) as assistant:
-            assistant.ingest(data_folder("knowledge"))
-            pairs = [pair for case in load_cases(()) for pair in compared(case, assistant)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Assistant(Settings(data_dir=Path(folder))) as assistant,
+    ):
+        assistant.ingest(data_folder("knowledge"))
+        pairs = [pair for case in load_cases(()) for pair in compared(case, assistant)]
     there = np.array([pair.supported for pair in pairs])
     print(f"{there.sum()} supporting passages, {(~there).sum()} that look alike\n")
     for name in ("maxsim", "cosine"):
