@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from assistant import Assistant, Settings
-from assistant.late import LateInteraction
+from assistant.embed import Vectors
 from assistant.settings import data_folder
 from assistant.text import detect_language, sentence_spans, sentences
 from assistant.types import EVERYONE, Hit
@@ -45,7 +45,8 @@ def main() -> None:
         Assistant(Settings(data_dir=Path(folder))) as assistant,
     ):
         assistant.ingest(data_folder("knowledge"))
-        pairs = [pair for case in load_cases(()) for pair in compared(case, assistant)]
+        comparison = Comparison(assistant)
+        pairs = [pair for case in load_cases(()) for pair in comparison.pairs(case)]
     there = np.array([pair.supported for pair in pairs])
     print(f"{there.sum()} supporting passages, {(~there).sum()} that look alike\n")
     for name in ("maxsim", "cosine"):
@@ -58,45 +59,49 @@ def main() -> None:
         print(f"| {threshold} | {passed[there].mean():.1%} | {passed[~there].mean():.1%} |")
 
 
-def compared(case: Case, assistant: Assistant) -> Iterator[Pair]:
-    """Yield the pairs of one case."""
-    late = assistant._open_late()
-    assert late is not None
-    if case.expect != "answer":
-        return
-    hits = [h for h in found(case, assistant) if h.document.language != case.language]
-    for sentence in sentences(case.reference):
-        facts = [fact for fact in case.facts if holds_any(sentence, fact)]
-        for hit in hits if facts else ():
-            if detect_language(hit.chunk.text) == detect_language(sentence):
-                continue
-            supported = all(holds_any(hit.chunk.text, fact) for fact in facts)
-            yield measured(sentence, hit, supported, assistant, late)
+class Comparison:
+    """Compares sentences with passages by both measures; a passage's vectors are made once."""
 
+    def __init__(self, assistant: Assistant) -> None:
+        late = assistant._open_late()
+        assert late is not None
+        self._late = late
+        self._assistant = assistant
+        self._passages: dict[str, Vectors] = {}
 
-def found(case: Case, assistant: Assistant) -> list[Hit]:
-    """Return passages of the documents that a case cites, and those that its question finds."""
-    wanted = {path for alternatives in case.documents for path in alternatives}
-    catalog = assistant._open_store().index.catalog
-    audiences = catalog.audiences(EVERYONE.groups)
-    cited = [d for d in assistant.documents() if any(d.source.endswith(path) for path in wanted)]
-    hits = [
-        Hit(chunk, document, 0.0, 0.0, 0.0)
-        for document in cited
-        for chunk in catalog.document_chunks(document.id, audiences)[:CITED]
-    ]
-    hits += assistant.search(case.question, k=SEARCHED)
-    return list({hit.chunk.id: hit for hit in hits}.values())
+    def pairs(self, case: Case) -> Iterator[Pair]:
+        """Yield the pairs of one case."""
+        if case.expect != "answer":
+            return
+        hits = [h for h in self._found(case) if h.document.language != case.language]
+        for sentence in sentences(case.reference):
+            facts = [fact for fact in case.facts if holds_any(sentence, fact)]
+            for hit in hits if facts else ():
+                if detect_language(hit.chunk.text) != detect_language(sentence):
+                    supported = all(holds_any(hit.chunk.text, fact) for fact in facts)
+                    yield self._pair(sentence, hit, supported)
 
+    def _found(self, case: Case) -> list[Hit]:
+        """Return passages of the documents that a case cites, and those its question finds."""
+        wanted = {path for alternatives in case.documents for path in alternatives}
+        catalog = self._assistant._open_store().index.catalog
+        audiences = catalog.audiences(EVERYONE.groups)
+        hits = [
+            Hit(chunk, document, 0.0, 0.0, 0.0)
+            for document in self._assistant.documents()
+            if any(document.source.endswith(path) for path in wanted)
+            for chunk in catalog.document_chunks(document.id, audiences)[:CITED]
+        ]
+        hits += self._assistant.search(case.question, k=SEARCHED)
+        return list({hit.chunk.id: hit for hit in hits}.values())
 
-def measured(
-    sentence: str, hit: Hit, supported: bool, assistant: Assistant, late: LateInteraction
-) -> Pair:
-    """Return both measures for a sentence and the sentence of a passage nearest to it."""
-    nearest = late.nearest(sentence, hit, sentence_spans(hit.chunk.text))
-    vectors = assistant._embedder.embed_passages([sentence, *sentences(hit.chunk.text)])
-    cosine = float((vectors[1:] @ vectors[0]).max())
-    return Pair(nearest[1] if nearest else 0.0, cosine, supported)
+    def _pair(self, sentence: str, hit: Hit, supported: bool) -> Pair:
+        embed = self._assistant._embedder.embed_passages
+        if hit.chunk.id not in self._passages:
+            self._passages[hit.chunk.id] = embed(sentences(hit.chunk.text))
+        cosine = float((self._passages[hit.chunk.id] @ embed([sentence])[0]).max())
+        nearest = self._late.nearest(sentence, hit, sentence_spans(hit.chunk.text))
+        return Pair(nearest[1] if nearest else 0.0, cosine, supported)
 
 
 if __name__ == "__main__":
