@@ -187,7 +187,7 @@ class Answerer:
     def _router(self) -> TopicRouter | None:
         try:
             return TopicRouter.load(self._embedder)
-        except ConfigurationError:  # `health` tells of it
+        except ConfigurationError:  # `assistant doctor` tells of it
             return None
 
     def _condense(

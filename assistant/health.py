@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from assistant.embed import Embedder
 from assistant.engines.base import engine_name
 from assistant.engines.failover import Engines
@@ -12,7 +14,7 @@ from assistant.linear import LinearClassifier
 from assistant.settings import Settings
 from assistant.types import Health
 
-_TRAINED = {
+_CLASSIFIERS = {
     "steering": "Planted instructions in documents are known by a few patterns alone.",
     "topics": "Questions are not sorted by topic.",
 }
@@ -39,11 +41,6 @@ def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Set
         problems.append(
             f"{bad} files could not be taken in. `assistant documents --quarantined` says why."
         )
-    for name, loss in _TRAINED.items():
-        try:
-            LinearClassifier.load(name, embedder.fingerprint)
-        except ConfigurationError as error:
-            problems.append(f"{loss} {error}")
     return Health(
         ok=bool(chunks),
         engine=engine_name(engine),
@@ -51,4 +48,14 @@ def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Set
         chunks=chunks,
         fingerprint=catalog.meta("fingerprint"),
         problems=tuple(problems),
+        notes=tuple(_lost(embedder)),
     )
+
+
+def _lost(embedder: Embedder) -> Iterator[str]:
+    """Yield what an assistant does without for its embedding model's sake."""
+    for name, loss in _CLASSIFIERS.items():
+        try:
+            LinearClassifier.load(name, embedder.fingerprint)
+        except ConfigurationError as error:
+            yield f"{loss} {error}"

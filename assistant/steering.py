@@ -39,7 +39,7 @@ class SteeringDetector:
     def _classifier(self) -> LinearClassifier | None:
         try:
             return LinearClassifier.load("steering", self._embedder.fingerprint)
-        except ConfigurationError:  # `health` tells of it
+        except ConfigurationError:  # `assistant doctor` tells of it
             return None
 
     def _detects(self, sentence: str) -> bool:

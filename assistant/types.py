@@ -329,7 +329,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Health:
-    """What would answer a question now; ``problems`` each name their remedy."""
+    """What would answer a question now; ``problems`` each name their remedy.
+
+    ``notes`` say what is done without, for those who care to have it.
+    """
 
     ok: bool
     engine: str
@@ -337,3 +340,4 @@ class Health:
     chunks: int
     fingerprint: str
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -177,7 +177,10 @@ def test_doctor_names_the_remedy(run: Any, papers: Path) -> None:
     assert empty.returncode == 1
     assert "assistant ingest" in empty.stdout
     run("ingest", str(papers))
-    assert run("doctor").returncode == 0
+    whole = run("doctor")
+    assert whole.returncode == 0
+    told = " ".join(whole.stdout.split())
+    assert "known by a few patterns alone" in told and "not sorted by topic" in told
     assert "settings" in run("doctor", ASSISTANT_TOP_K="0").stdout
 
 

@@ -78,11 +78,13 @@ def _tried(assistant: Assistant) -> Iterator[Check]:
     yield _try("embedding model and index", embedding)
     yield _try("answers", index)
     try:
-        problems = assistant.health().problems
+        health = assistant.health()
     except errors.AssistantError:
         return
-    for problem in problems:
+    for problem in health.problems:
         yield Check("notice", False, "needs attention", problem)
+    for note in health.notes:
+        yield Check("note", True, note)
 
 
 def _slack(settings: Settings) -> Iterator[Check]:
