@@ -11,6 +11,7 @@ from assistant import Answer, Principal
 from assistant.adapt.watch import Drift, Reference, drift, stability_index
 from assistant.adapted import HashEmbedder
 from assistant.conversation import ConversationStore
+from assistant.errors import ConfigurationError
 from assistant.usage import first_day
 
 EMBED = HashEmbedder().embed_question
@@ -57,6 +58,8 @@ def test_a_reference_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     again = Reference.read(tmp_path / "reference.npz")
     assert np.allclose(again.vectors, reference.vectors, atol=1e-3)
     assert np.array_equal(again.nearness, reference.nearness)
+    with pytest.raises(ConfigurationError, match="assistant adapt run"):
+        Reference.read(tmp_path / "other" / "reference.npz")
 
 
 def test_watched_are_the_first_questions_of_conversations_without_greetings(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from assistant.embed import Vectors
+from assistant.errors import ConfigurationError
 
 REFERENCE_FILE = "reference.npz"
 STABLE, SHIFTED = 0.1, 0.25
@@ -50,7 +51,16 @@ class Reference:
 
     @classmethod
     def read(cls, file: Path) -> Reference:
-        """Return what `save` stored."""
+        """Return what `save` stored.
+
+        Raises:
+            ConfigurationError: the model was registered without one.
+        """
+        if not file.exists():
+            raise ConfigurationError(
+                f"{file.parent} holds no questions to compare with. Teach it anew: "
+                "assistant adapt run RECIPE."
+            )
         with np.load(file) as stored:
             return cls(stored["vectors"].astype(np.float32), stored["nearness"])
 
