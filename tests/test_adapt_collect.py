@@ -18,7 +18,7 @@ from assistant.adapt.collect import (
 )
 from assistant.adapt.crops import holds_answer
 from assistant.adapt.documents import Question
-from assistant.adapt.library import Library
+from assistant.adapt.passages import Library
 from assistant.adapt.process import Processor, deduplicated
 from assistant.adapt.public_sets import read_public
 from assistant.adapt.recipe import RECIPES, PublicSource, Recipe, load_recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tiny_model import tiny_tokenizer
 
 from assistant import Assistant, Settings
 from assistant.errors import ConfigurationError, ModelError
@@ -14,15 +15,13 @@ from assistant.rerank import CrossReranker
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+    from transformers import BertConfig, BertForSequenceClassification
 
     folder = tmp_path_factory.mktemp("cross")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"年假有几天差旅住宿员工每制度"]
-    (folder / "vocab.txt").write_text("\n".join(words), "utf-8")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    size = tiny_tokenizer(folder, list("年假有几天差旅住宿员工每制度"))
     torch.manual_seed(1)
     config = BertConfig(
-        vocab_size=len(words),
+        vocab_size=size,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,

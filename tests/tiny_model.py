@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from assistant import Settings
@@ -17,16 +18,13 @@ CHARACTERS = (
 def tiny_model(folder: Path) -> Path:
     """Write the model into a folder and return it."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(CHARACTERS)]
-    words += [f"##{character}" for character in dict.fromkeys(CHARACTERS)]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(words), "utf-8")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    characters = list(dict.fromkeys(CHARACTERS))
+    size = tiny_tokenizer(folder, [*characters, *(f"##{each}" for each in characters)])
     torch.manual_seed(1)
     config = BertConfig(
-        vocab_size=len(words),
+        vocab_size=size,
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
@@ -44,6 +42,17 @@ def tiny_model(folder: Path) -> Path:
     pooling = {"embedding_dimension": 16, "pooling_mode": "mean"}
     (folder / "pool" / "config.json").write_text(json.dumps(pooling), "utf-8")
     return folder
+
+
+def tiny_tokenizer(folder: Path, words: Sequence[str]) -> int:
+    """Write a tokenizer of these words into a folder and return the size of its vocabulary."""
+    from transformers import BertTokenizerFast
+
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(known), "utf-8")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    return len(known)
 
 
 def tiny_settings(folder: Path, data_dir: Path) -> Settings:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.adapt.documents import read_cases, read_questions
-from assistant.adapt.library import Library
 from assistant.adapt.liked import read_liked
+from assistant.adapt.passages import Library
 from assistant.adapt.public_sets import read_public
 from assistant.adapt.recipe import (
     CasesSource,

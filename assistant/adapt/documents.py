@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from assistant.adapt.library import Excerpt, Library
+from assistant.adapt.passages import Excerpt, Library
 from assistant.adapt.recipe import CasesSource, QuestionsSource
 from assistant.adapt.samples import NO_ANSWER, Sample, group_of
 from assistant.errors import ConfigurationError

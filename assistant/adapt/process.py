@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 
 from assistant.adapt import crops
 from assistant.adapt.documents import KNOWLEDGE, knowledge_group
-from assistant.adapt.library import Excerpt, Library, passage_name
+from assistant.adapt.passages import Excerpt, Library, passage_name
 from assistant.adapt.recipe import Process, QuestionsSource, Recipe
 from assistant.adapt.samples import (
     NO_ANSWER,

@@ -18,8 +18,8 @@ from assistant.adapt.adapter import write_facts
 from assistant.adapt.batches import split
 from assistant.adapt.card import card, scores_json
 from assistant.adapt.collect import check_allowed, collect
-from assistant.adapt.library import Library
 from assistant.adapt.measure import ALL, Outcome, calibrate, outcomes, summary, worse
+from assistant.adapt.passages import Library
 from assistant.adapt.process import Processor
 from assistant.adapt.recipe import Recipe
 from assistant.adapt.registry import Registry, registry_folder
