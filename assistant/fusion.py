@@ -24,6 +24,8 @@ _LEXICAL_SHARE = 0.4
 # A passage in another language than the question shares no terms with it. What its lexical
 # score lacks is taken to be this share of its semantic score.
 _FOREIGN_SHARE = 0.9
+# Of two passages that say the same in two languages the asker wants the one in their own.
+_ABROAD_DISCOUNT = 0.05
 
 
 def fuse(dense: Mapping[int, float], lexical: Mapping[int, float], dense_weight: float) -> Ranked:
@@ -71,7 +73,8 @@ def fuse_languages(
     terms = np.array([lexical.get(rowid, 0.0) for rowid in rowids], np.float32)
     terms /= max(float(terms.max()), mass, 1e-9)
     terms = terms + abroad * _FOREIGN_SHARE * semantic * (1.0 - terms)
-    return _ranked(rowids, (1.0 - _LEXICAL_SHARE) * semantic + _LEXICAL_SHARE * terms)
+    scores = (1.0 - _LEXICAL_SHARE) * semantic + _LEXICAL_SHARE * terms
+    return _ranked(rowids, scores * (1.0 - _ABROAD_DISCOUNT * abroad))
 
 
 def rescore(ranked: Ranked, compared: Mapping[int, float]) -> Ranked:
