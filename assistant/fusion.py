@@ -74,7 +74,8 @@ def fuse_languages(
     terms /= max(float(terms.max()), mass, 1e-9)
     terms = terms + abroad * _FOREIGN_SHARE * semantic * (1.0 - terms)
     scores = (1.0 - _LEXICAL_SHARE) * semantic + _LEXICAL_SHARE * terms
-    return _ranked(rowids, scores * (1.0 - _ABROAD_DISCOUNT * abroad))
+    scores[abroad] *= 1.0 - _ABROAD_DISCOUNT
+    return _ranked(rowids, scores)
 
 
 def rescore(ranked: Ranked, compared: Mapping[int, float]) -> Ranked:
