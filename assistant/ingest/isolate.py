@@ -31,7 +31,7 @@ _STOP_TIMEOUT_S = 1.0
 # -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
 _WORKER = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from assistant.ingest.worker import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+    "from assistant.ingest.worker import serve; serve(*map(int, sys.argv[2:]))"
 )
 # Libraries of linear algebra reserve memory for a thread a core, which the limit would count.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -109,14 +109,21 @@ class _Worker:
         self._memory = settings.load_memory_mb
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by stop
         paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _WORKER, paths, str(self._memory), str(self._timeout)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,  # Ctrl-C is the parent's to handle
-        )
+        limits = [str(self._memory), str(self._timeout)]
+        # Nothing is ever written to it: it closes when this process ends, in whatever way.
+        theirs, self._lifeline = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _WORKER, paths, *limits, str(theirs)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+                pass_fds=() if sys.platform == "win32" else (theirs,),
+            )
+        finally:
+            os.close(theirs)
 
     def is_idle(self) -> bool:
         """Tell whether the process still waits for a file."""
@@ -158,6 +165,7 @@ class _Worker:
         with suppress(BrokenPipeError):  # it is gone already
             self._process.stdin.close()
         self._end()
+        os.close(self._lifeline)
         self._process.stdout.close()
         self._errors.close()
 

@@ -18,16 +18,23 @@ from assistant.pipes import receive, send
 _ORPHAN_GRACE_S = 5
 
 
-def serve(memory_mb: int, timeout_s: int) -> None:
-    """Be the worker: answer each path on standard input until it closes."""
+def serve(memory_mb: int, timeout_s: int, lifeline: int) -> None:
+    """Be the worker: answer each path on standard input until it closes.
+
+    Args:
+        memory_mb: address space it may take.
+        timeout_s: seconds after which the parent gives up a file.
+        lifeline: a pipe whose other end the parent holds open for as long as it lives.
+    """
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not look like a reply
     _limit_memory(memory_mb)
+    _tie_to_parent(lifeline)
     requests = sys.stdin.buffer
     while (path := receive(requests)) is not None:
-        _tie_to_parent(timeout_s + _ORPHAN_GRACE_S)
+        _set_alarm(timeout_s + _ORPHAN_GRACE_S)
         reply = _answer(Path(path), memory_mb)
-        _untie()
+        _set_alarm(0)
         send(replies, reply)
 
 
@@ -62,9 +69,9 @@ if sys.platform == "win32":
     def _limit_memory(memory_mb: int) -> None:
         """Windows has no such limit; the time limit still holds."""
 
-    def _tie_to_parent(seconds: float) -> None: ...
+    def _tie_to_parent(lifeline: int) -> None: ...
 
-    def _untie() -> None: ...
+    def _set_alarm(seconds: float) -> None: ...
 
     def _used_mb() -> float:
         return 0.0
@@ -84,23 +91,23 @@ else:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def _tie_to_parent(seconds: float) -> None:
+    def _tie_to_parent(lifeline: int) -> None:
         """Die when the parent does, even inside native code that lets no Python run.
 
-        While a file is parsed the parent sends nothing, so a signal on the input can
-        only mean that it closed; like the alarm's, its default action ends the process.
+        Nothing is written to that pipe, so a signal on it can only mean that it closed; its
+        default action ends the process. The pipe of requests would not do: the kernel may
+        signal a request after it was read.
         """
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
         poll = select.poll()
-        poll.register(0, 0)
+        poll.register(lifeline, 0)
         if poll.poll(0):  # it died before the signal was asked for
             sys.exit()
 
-    def _untie() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) & ~os.O_ASYNC)
+    def _set_alarm(seconds: float) -> None:
+        """Die after so many seconds, as by the lifeline; 0 calls it off."""
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _used_mb() -> float:
         """Return the memory in use; not getrusage's peak, which a child inherits on Linux."""
