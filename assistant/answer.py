@@ -47,13 +47,14 @@ from assistant.errors import (
     ConfigurationError,
     EngineBusyError,
     EngineError,
-    QuestionError,
 )
 from assistant.followup import complete, needs_context
 from assistant.ingest.clean import clean_text
 from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
+from assistant.questions import courtesy
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
+from assistant.spans import conflict, emphasised
 from assistant.text import addresses_model, detect_language, unmarked
 from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
@@ -61,10 +62,6 @@ from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Princip
 NEAREST_DOCUMENTS = 3
 # A base model loses the thread over more; measured in evals/LOG.md.
 COMPLETION_PASSAGES = 1
-_GREETINGS = {
-    "greeting": ("你好", "您好", "嗨", "在吗", "hi", "hello", "hey", "help", "帮助"),
-    "thanks": ("谢谢", "谢谢你", "多谢", "感谢", "thanks", "thank you", "thx"),
-}
 _DECLINED = ("资料中没有答案", "资料中未提及", "the documents do not say")
 
 
@@ -134,6 +131,7 @@ class Answerer:
         count_documents: how many documents a principal may read.
         steers: tells a planted instruction from an ordinary sentence.
         nearest: compares a sentence with a passage in another language token by token.
+        read: reads what was found for the question, and judges it anew; None: search decides.
     """
 
     def __init__(
@@ -145,6 +143,7 @@ class Answerer:
         count_documents: Callable[[Principal], int],
         steers: Callable[[str], bool] = addresses_model,
         nearest: Nearest | None = None,
+        read: Callable[[str, Found], Found] | None = None,
     ) -> None:
         self._settings = settings
         self._search = search
@@ -153,6 +152,7 @@ class Answerer:
         self._count_documents = count_documents
         self._nearest = nearest
         self._steers = steers
+        self._read = read
 
     def stream(
         self,
@@ -171,11 +171,16 @@ class Answerer:
                 standalone = self._condense(question, history, turn.language, principal)
             with turn.timed("retrieve"):
                 found = self._search(standalone, principal, self._settings.top_k)
+            if self._read:
+                with turn.timed("read"):
+                    found = self._read(standalone, found)
             turn.confidence = found.confidence
             turn.topic = self._topic(standalone)
             yield AnswerEvent("sources", hits=found.hits)
             if enough(found, self._settings.gate_threshold):
                 yield from self._answer(turn, standalone, found.hits)
+                if turn.text and (warning := _told_apart(turn, found.hits)):
+                    yield turn.add(warning)
             if not turn.text:
                 yield self._refuse(turn, found.hits)
         yield AnswerEvent("answer", answer=turn.answer())
@@ -330,35 +335,9 @@ class Answerer:
         return turn.add("\n\n".join(part for part in parts if part))
 
 
-def validated(question: str, limit: int) -> str:
-    """Return a question fit to be searched, cleaned of control characters.
-
-    Raises:
-        QuestionError: it is longer than ``limit`` characters, or holds no word.
-    """
-    if len(question) > limit:
-        raise QuestionError(
-            f"The question has {len(question):,} characters, more than {limit:,}. Shorten it, "
-            "or ingest the long text as a document and ask about it."
-        )
-    cleaned = clean_text(question)
-    if not any(character.isalnum() for character in cleaned):
-        raise QuestionError("The question is empty. Write it in words.")
-    return cleaned
-
-
 def _asker(engine: BaseChatModel, principal: Principal) -> dict[str, Any]:
     """Return who asks, for engines in which askers take turns."""
     return {"asker": principal.user_id} if isinstance(engine, Engine) else {}
-
-
-def courtesy(question: str, language: Language) -> str:
-    """Return the reply to a greeting or thanks, ``""`` for a question."""
-    words = question.strip("！!。.~～ ？?").lower()
-    for name, phrases in _GREETINGS.items():
-        if words in phrases:
-            return reply(name, language)
-    return ""
 
 
 def _filled(prompt: Prompt, passages: str, question: str, hint: str) -> dict[str, str]:
@@ -375,7 +354,7 @@ def _messages(prompt: Prompt, turn: _Turn, question: str, hits: Sequence[Hit]) -
     evidence = Evidence(
         question,
         tuple(
-            Passage(marker, hit.document.title, hit.chunk.heading, hit.chunk.text)
+            Passage(marker, hit.document.title, hit.chunk.heading, hit.chunk.text, hit.reading)
             for marker, hit in enumerate(hits, 1)
         ),
     )
@@ -383,14 +362,35 @@ def _messages(prompt: Prompt, turn: _Turn, question: str, hits: Sequence[Hit]) -
 
 
 def _joined(turn: _Turn, checked: Checked) -> str:
-    """Return a checked sentence as it continues the answer."""
+    """Return a checked sentence as it continues the answer, in a quotation the found words bold."""
     text = " ".join(checked.text.split())
+    quoting = turn.engine == "extractive"
+    best = checked.supports[0]
+    if quoting:
+        text = emphasised(text, best.span)
     cited = turn.citations.cite(replace(checked, text=text))
     if not turn.text:
         # The text alone does not tell: a Chinese line on hardware is mostly English names.
-        languages = {checked.hit.document.language, detect_language(text)}
+        languages = {best.hit.document.language, detect_language(text)}
         foreign = turn.language not in languages
         return (reply("foreign", turn.language) + "\n" if foreign else "") + cited
-    if turn.engine == "extractive":
+    if quoting:
         return "\n" + cited
     return cited if turn.language == "zh" else " " + cited
+
+
+def _told_apart(turn: _Turn, hits: Sequence[Hit]) -> str:
+    """Return what to say where passages contradict each other on what was asked, else ``""``."""
+    found = conflict(hits)
+    if not found:
+        return ""
+    said = {
+        f"{name}_{part}": value
+        for name, support in zip(("first", "second"), found, strict=True)
+        for part, value in (
+            ("title", unmarked(support.hit.document.title)),
+            ("span", support.span),
+            ("mark", turn.citations.mark(support)),
+        )
+    }
+    return "\n" + reply("conflict", turn.language, **said)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assistant.ingest.chunk import indexed_text
+from assistant.spans import Support, agree, answering, quoted, span_of, span_within
 from assistant.text import (
     addresses_model,
     detect_language,
@@ -35,6 +37,8 @@ LEAST_OVERLAP = 0.35
 ENOUGH_SIMILARITY = 0.90
 # Between languages that cosine tells little; the mean MaxSim of their tokens tells more.
 ENOUGH_ABROAD = 0.48
+# Passages cited for one sentence when they say the same.
+MOST_SUPPORTS = 3
 
 _MARKER = re.compile(r"\s*[\[【]\s*(\d{1,2}(?:\s*[,，、]\s*\d{1,2})*)\s*[\]】]")
 _TERMINAL = re.compile(r"[。！？!?.…]+[”’\"'」』）)]*$")
@@ -47,11 +51,10 @@ Nearest = Callable[[str, Hit, Sequence[tuple[int, int]]], tuple[int, float] | No
 
 @dataclass(frozen=True)
 class Checked:
-    """A sentence that holds: its text without marks, the hit that supports it, and the quote."""
+    """A sentence that holds: its text without marks, and what supports it, the best first."""
 
     text: str
-    hit: Hit
-    quote: str
+    supports: tuple[Support, ...]
 
 
 class Checker:
@@ -83,6 +86,7 @@ class Checker:
         names = (name for hit in hits for name in (hit.document.title, *hit.chunk.heading))
         self._names = {"".join(terms(name)) for name in names}
         self._said: set[str] = set()
+        self._merged: set[str] = set()
 
     def check(self, sentence: str) -> Checked | None:
         """Return the sentence with its support, or None when no passage supports it.
@@ -108,12 +112,25 @@ class Checker:
         order += [i for i in range(len(self._hits)) if i not in order]
         for index in order:
             quote = self._support(text, self._hits[index])
-            if quote and self._steers(text):  # last, since it costs most
+            if not quote:
+                continue
+            hit = self._hits[index]
+            supports = self._supports(Support(hit, quote, span_within(hit, quote)))
+            if supports[0].quote in self._merged or self._steers(text):  # steers costs most
                 return None
-            if quote:
-                self._said.add(key)
-                return Checked(text, self._hits[index], quote)
+            self._said.add(key)
+            self._merged |= {other.quote for other in supports[1:]}
+            return Checked(text, supports)
         return None
+
+    def _supports(self, first: Support) -> tuple[Support, ...]:
+        """Return a support with those of other passages in which the reader found the same."""
+        others = (
+            quoted(hit)
+            for hit in answering(self._hits)
+            if first.span and hit.chunk.id != first.hit.chunk.id and agree(first.span, span_of(hit))
+        )
+        return (first, *islice(others, MOST_SUPPORTS - 1))
 
     def _support(self, text: str, hit: Hit) -> str:
         """Return the passage's words that support ``text``, or ``""``."""
@@ -152,11 +169,20 @@ class CitationList:
         self._citations: dict[str, Citation] = {}
 
     def cite(self, checked: Checked) -> str:
-        """Return the sentence with its mark before the full stop, and remember the citation.
+        """Return the sentence with its marks before the full stop, and remember the citations."""
+        text = checked.text
+        marks = "".join(f"[{self.mark(support)}]" for support in checked.supports)
+        stop = _TERMINAL.search(text)
+        body, end = (text[: stop.start()], stop.group()) if stop else (text, "")
+        space = "" if is_cjk(body[-1:]) or body[-1:] in "”」）》" else " "
+        return f"{body}{space}{marks}{end}"
 
-        A passage cited again keeps its mark; its quote then reaches over all that was used.
+    def mark(self, support: Support) -> int:
+        """Return the number of a passage, and remember what it is cited for.
+
+        A passage cited again keeps its number; its quote then reaches over all that was used.
         """
-        chunk, document = checked.hit.chunk, checked.hit.document
+        chunk, document = support.hit.chunk, support.hit.document
         earlier = self._citations.get(chunk.id)
         citation = Citation(
             marker=earlier.marker if earlier else len(self._citations) + 1,
@@ -167,14 +193,11 @@ class CitationList:
             heading=chunk.heading,
             page=chunk.page,
             page_unit=chunk.page_unit,
-            quote=_spanned(chunk.text, earlier.quote, checked.quote) if earlier else checked.quote,
+            quote=_spanned(chunk.text, earlier.quote, support.quote) if earlier else support.quote,
+            span=(earlier.span if earlier else "") or support.span,
         )
         self._citations[chunk.id] = citation
-        text = checked.text
-        stop = _TERMINAL.search(text)
-        body, end = (text[: stop.start()], stop.group()) if stop else (text, "")
-        space = "" if is_cjk(body[-1:]) or body[-1:] in "”」）》" else " "
-        return f"{body}{space}[{citation.marker}]{end}"
+        return citation.marker
 
     def citations(self) -> tuple[Citation, ...]:
         """Return the citations by marker."""

@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from assistant.adapted import adapt_embeddings
-from assistant.answer import Answerer, validated
+from assistant.answer import Answerer
 from assistant.backfill import Backfill
 from assistant.conversation import ConversationStore, new_id
 from assistant.embed import load_embedder
@@ -26,6 +26,8 @@ from assistant.health import assess
 from assistant.index.store import Store
 from assistant.ingest.pipeline import Pipeline, ProgressCallback
 from assistant.late import LateInteraction
+from assistant.questions import validated
+from assistant.reading import ReadingStage
 from assistant.retrieve import Found, HitRetriever, Searcher
 from assistant.settings import Settings
 from assistant.sources import (
@@ -90,6 +92,7 @@ class Assistant:
         self._searcher: Searcher | None = None
         self._late: LateInteraction | None = None
         self._steering = SteeringDetector(self._embedder)
+        self._reading = ReadingStage(self.settings, self._embedder)
         self._backfill: Backfill | None = None
         self._conversations: ConversationStore | None = None
         self._strategies: StrategyStore | None = None
@@ -348,7 +351,9 @@ class Assistant:
     def health(self) -> Health:
         """Say what would answer a question now, and what stands in the way of answering well."""
         index = self._open_store().index
-        return assess(index.catalog, self._open_engines(), self._embedder, self.settings)
+        return assess(
+            index.catalog, self._open_engines(), self._embedder, self._reading, self.settings
+        )
 
     @property
     def engine(self) -> str:
@@ -379,6 +384,7 @@ class Assistant:
     def warm_up(self) -> None:
         """Load the models now, so that the first question does not wait for them."""
         self._embedder.embed_question("warm up")
+        self._reading.open()
         next(self._open_engines().candidates())
 
     def close(self) -> None:
@@ -486,4 +492,5 @@ class Assistant:
             lambda principal: len(self.documents(principal)),
             self._steering.detects,
             late.nearest if late else None,
+            self._reading.read,
         )

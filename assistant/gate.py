@@ -1,7 +1,8 @@
 """The evidence gate: the probability that the documents hold the answer to a question.
 
 A logistic regression over what the search saw; ``evals/bench/gate.py`` calibrates it. There
-is one for searches with late interaction and one for those without.
+is one for searches with late interaction and one for those without, and another for what a
+reader makes of the passages found, which ``evals/bench/reading.py`` calibrates.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from typing import Literal
 
 from assistant.ingest.chunk import indexed_text
 from assistant.text import detect_language, figures, terms
-from assistant.types import Hit
+from assistant.types import Hit, Reading
 
 BACKGROUND = 20
 # What a question is no closer to than to a passage that has nothing to do with it; they
@@ -94,6 +96,28 @@ def gate_signals(
     return signals
 
 
+def reading_signals(confidence: float, readings: Sequence[Reading]) -> dict[str, float]:
+    """Return the numbers that the gate decides by where a reader has read.
+
+    Args:
+        confidence: the gate's, by the search alone.
+        readings: of the best hits, in their order, at least one.
+    """
+    answerable = [_logit(reading.answerable) for reading in readings]
+    return {
+        "retrieved": _logit(confidence),
+        "top_answerable": answerable[0],
+        "best_answerable": max(answerable),
+    }
+
+
+def _logit(probability: float) -> float:
+    """Return the log-odds of a probability, within what the gate itself can say."""
+    least = 1.0 / (1.0 + math.exp(_MOST_CERTAIN))
+    bounded = max(least, min(1.0 - least, probability))
+    return math.log(bounded / (1.0 - bounded))
+
+
 def _held(hit: Hit, idf: Mapping[str, float]) -> float:
     text = indexed_text(hit.document.title, hit.chunk.heading, hit.chunk.text)
     return sum(idf[term] for term in set(terms(text)) if term in idf)
@@ -122,11 +146,11 @@ class Gate:
     embedding_model: Mapping[str, str | int]
 
     @staticmethod
-    @lru_cache(maxsize=2)
-    def load(late: bool = False) -> Gate:
-        """Return the gate that ships with the package, with late interaction or without."""
+    @lru_cache(maxsize=3)
+    def load(kind: Literal["plain", "late", "reading"]) -> Gate:
+        """Return a gate that ships with the package."""
         file = resources.files("assistant").joinpath("gate.json")
-        values = json.loads(file.read_text("utf-8"))["late" if late else "plain"]
+        values = json.loads(file.read_text("utf-8"))[kind]
         names = ("weights", "bias", "threshold", "embedding_model")
         return Gate(**{name: values[name] for name in names})
 

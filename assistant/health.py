@@ -11,6 +11,7 @@ from assistant.errors import ConfigurationError
 from assistant.gate import Gate
 from assistant.index.catalog import Catalog
 from assistant.linear import LinearClassifier
+from assistant.reading import ReadingStage
 from assistant.settings import Settings
 from assistant.types import Health
 
@@ -20,13 +21,19 @@ _CLASSIFIERS = {
 }
 
 
-def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Settings) -> Health:
+def assess(
+    catalog: Catalog,
+    engines: Engines,
+    embedder: Embedder,
+    reading: ReadingStage,
+    settings: Settings,
+) -> Health:
     """Return the state of an assistant's parts; each problem names its remedy."""
     chunks = catalog.chunk_count(catalog.audiences())
     engine = next(engines.candidates())
     problems = engines.passed_over()
     if (
-        not Gate.load(late=settings.reranker == "late").fits(embedder.fingerprint)
+        not Gate.load("late" if settings.reranker == "late" else "plain").fits(embedder.fingerprint)
         and settings.gate_threshold is None
     ):
         problems.append(
@@ -48,14 +55,16 @@ def assess(catalog: Catalog, engines: Engines, embedder: Embedder, settings: Set
         chunks=chunks,
         fingerprint=catalog.meta("fingerprint"),
         problems=tuple(problems),
-        notes=tuple(_lost(embedder)),
+        notes=tuple(_lost(embedder, reading)),
     )
 
 
-def _lost(embedder: Embedder) -> Iterator[str]:
+def _lost(embedder: Embedder, reading: ReadingStage) -> Iterator[str]:
     """Yield what an assistant does without for its embedding model's sake."""
     for name, loss in _CLASSIFIERS.items():
         try:
             LinearClassifier.load(name, embedder.fingerprint)
         except ConfigurationError as error:
             yield f"{loss} {error}"
+    if reading.problem:
+        yield f"No passage is read for the answer's words. {reading.problem}"

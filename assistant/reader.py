@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from assistant.embed import Embedder, Fingerprint
 from assistant.errors import ConfigurationError
 from assistant.pairs import PairTokenizer, Window
+from assistant.types import Reading
 
 if TYPE_CHECKING:
     import torch
@@ -31,22 +32,6 @@ MAX_SPAN_TOKENS = 64
 _BATCH_TOKENS = 4096  # padding included; more gains nothing on a processor
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the reader makes of one passage.
-
-    ``start`` and ``end`` are characters of the passage, the end exclusive, and ``text`` what
-    stands there. ``score`` is the log-odds of that span against "not here"; ``answerable``
-    the calibrated probability that the passage answers the question at all.
-    """
-
-    start: int
-    end: int
-    score: float
-    answerable: float
-    text: str
 
 
 @dataclass(frozen=True)

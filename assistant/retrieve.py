@@ -126,7 +126,7 @@ class Searcher:
         signals = gate_signals(
             query.text, query.content, hits, self._background(query, candidates.dense)
         )
-        return _judged(hits, signals, Gate.load())
+        return _judged(hits, signals, Gate.load("plain"))
 
     def _search_late(
         self, index: Index, question: str, audiences: Sequence[int], k: int, late: LateInteraction
@@ -152,7 +152,7 @@ class Searcher:
         signals = gate_signals(
             query.text, query.content, hits, self._background(query, candidates.dense), alike
         )
-        return _judged(hits, signals, Gate.load(late=True))
+        return _judged(hits, signals, Gate.load("late"))
 
     def _candidates(
         self, index: Index, query: _Query, audiences: Sequence[int], k: int

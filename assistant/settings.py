@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         "", description="the cross-encoder: a folder or a sentence-transformers name"
     )
     reranked: int = Field(50, ge=1, le=200, description="candidates that are ordered anew")
+    reader: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto`: the best passages are read for the answer's words by the reader that "
+        "`assistant adapt` put to use, else by the one that ships; `off`: search alone decides",
+    )
     gate_threshold: float | None = Field(
         None,
         ge=0.0,
@@ -105,6 +110,11 @@ class Settings(BaseSettings):
     )
     llm_form: Literal["auto", "chat", "completion"] = Field(
         "auto", description="`auto`: chat when the model carries a chat template"
+    )
+    writer: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto`: `llm_model` writes with the adapter that `assistant adapt` put to use "
+        "for it, else with the one that ships; `off`: as it is",
     )
     llm_context: int = Field(4096, ge=512, description="context window, in tokens")
     llm_threads: int = Field(0, ge=0, description="0: all cores")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from assistant.answer import courtesy
 from assistant.followup import complete, needs_context
 from assistant.index.store import Index
 from assistant.prompts import reply
+from assistant.questions import courtesy
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
 from assistant.text import addresses_model, content_terms, detect_language, unmarked

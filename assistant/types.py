@@ -73,12 +73,30 @@ class Chunk:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the reader makes of one passage.
+
+    ``start`` and ``end`` are characters of the passage, the end exclusive, and ``text`` what
+    stands there, ``""`` where it points at nothing. ``score`` is the log-odds of that span
+    against "not here"; ``answerable`` the calibrated probability that the passage answers the
+    question at all.
+    """
+
+    start: int
+    end: int
+    score: float
+    answerable: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Hit:
     """A chunk found for a query.
 
     ``score`` orders the hits (0 to 1, fused); ``dense_score`` is the cosine
     similarity, ``lexical_score`` BM25 (0 when no term matched), ``late_score`` the MaxSim of
-    their tokens (0 where the passage was not compared token by token).
+    their tokens (0 where the passage was not compared token by token). ``reading`` is None
+    where no reader has read it.
     """
 
     chunk: Chunk
@@ -87,11 +105,16 @@ class Hit:
     dense_score: float
     lexical_score: float
     late_score: float = 0.0
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
 class Citation:
-    """What ``[marker]`` in an answer points at; ``quote`` occurs verbatim in the chunk."""
+    """What ``[marker]`` in an answer points at; ``quote`` occurs verbatim in the chunk.
+
+    ``span`` are the words of the quote that answer, as the reader found them; ``""`` where it
+    found none there.
+    """
 
     marker: int
     chunk_id: str
@@ -102,6 +125,7 @@ class Citation:
     page: int | None
     page_unit: PageUnit
     quote: str
+    span: str = ""
 
 
 @dataclass(frozen=True)

@@ -211,7 +211,7 @@ def _plain(run: PublicRun) -> dict[str, Any]:
 
 def _calibrated_on(corpus: Corpus, embedder: Embedder) -> bool:
     """Tell whether the evidence gate knows this set from its calibration."""
-    if not Gate.load(late=True).fits(embedder.fingerprint):
+    if not Gate.load("late").fits(embedder.fingerprint):
         return False
     gates = json.loads(resources.files("assistant").joinpath("gate.json").read_text("utf-8"))
     return corpus.name in gates["late"]["calibrated_on"]

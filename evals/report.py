@@ -195,7 +195,8 @@ def _refusals(run: Run) -> Figure | None:
         Series("unanswerable, but answered", tuple((t, float((other >= t).mean())) for t in grid)),
     )
     setting = run.manifest.settings.get("gate_threshold")
-    threshold = Gate.load(late=True).threshold if setting is None else float(setting)
+    gate = Gate.load("reading" if run.manifest.settings.get("reader") == "auto" else "late")
+    threshold = gate.threshold if setting is None else float(setting)
     x = Axis(0.0, 1.0, tuple((n / 4, f"{n / 4:g}") for n in range(5)), "confidence asked for")
     title = "The two errors of the evidence gate"
     note = "What a threshold elsewhere would do. The engine may still decline on its own."

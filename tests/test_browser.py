@@ -26,7 +26,7 @@ LEAVE = (
 )
 BUDGET = "# 大模型预算\n\n2026年大模型专项预算为三百二十万元，由财务部管理。\n"
 ANSWER_MS = 30_000
-CALIBRATED = f"{Gate.load(late=True).threshold}"
+CALIBRATED = f"{Gate.load('reading').threshold}"
 
 
 @pytest.fixture(scope="module")

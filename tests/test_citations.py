@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from assistant.adapted import HashEmbedder
 from assistant.citations import Checker, CitationList, split_stream
-from assistant.types import Chunk, Document, Hit
+from assistant.types import Chunk, Document, Hit, Reading
 
 
 def hit(text: str, number: int = 1, title: str = "手册") -> Hit:
@@ -29,22 +31,22 @@ def checker() -> Checker:
 def test_a_supported_sentence_keeps_its_citation_and_quotes_the_passage() -> None:
     checked = checker().check("员工每年享有十五天带薪年假。[1]")
     assert checked is not None
-    assert checked.hit is HITS[0]
-    assert checked.quote == "员工每年享有十五天带薪年假。"
+    assert checked.supports[0].hit is HITS[0]
+    assert checked.supports[0].quote == "员工每年享有十五天带薪年假。"
     assert checked.text == "员工每年享有十五天带薪年假。"
 
 
 def test_a_wrong_citation_is_put_right() -> None:
     checked = checker().check("员工每年享有十五天带薪年假[2]。")
     assert checked is not None
-    assert checked.hit is HITS[0]
+    assert checked.supports[0].hit is HITS[0]
 
 
 @pytest.mark.parametrize("marker", ["", "[9]", "[0]"])
 def test_a_missing_or_impossible_citation_is_found(marker: str) -> None:
     checked = checker().check(f"2026年大模型专项预算为320万元{marker}。")
     assert checked is not None
-    assert checked.hit is HITS[1]
+    assert checked.supports[0].hit is HITS[1]
 
 
 def test_a_sentence_nothing_supports_is_dropped() -> None:
@@ -107,7 +109,7 @@ def test_every_quote_occurs_in_its_chunk() -> None:
     for sentence in ("员工享有带薪年假。", "病假需要证明。", "预算为320万元。"):
         checked = check.check(sentence)
         assert checked is not None
-        assert checked.quote in checked.hit.chunk.text
+        assert checked.supports[0].quote in checked.supports[0].hit.chunk.text
 
 
 def test_a_quote_in_another_language_needs_close_vectors() -> None:
@@ -134,3 +136,40 @@ def test_markers_after_a_full_stop_stay_with_its_sentence(size: int) -> None:
         "Third one. [1][2]",
         "Fourth",
     ]
+
+
+def read(hit_: Hit, span: str) -> Hit:
+    start = hit_.chunk.text.index(span)
+    return replace(hit_, reading=Reading(start, start + len(span), 2.0, 0.9, span))
+
+
+ALIKE = (
+    read(hit("报销单须在15天内提交。", 1), "15天内"),
+    read(hit("出差回来后先补假条。票据在十五天内交财务部。", 2), "十五天内"),
+    read(hit("报销须在30天内提交。", 3), "30天内"),
+)
+
+
+def test_passages_that_say_the_same_are_cited_together_and_said_once() -> None:
+    several = Checker("多久内报销？", ALIKE, HashEmbedder().embed_passages)
+    checked = several.check("报销单须在15天内提交。[1]")
+    assert checked is not None
+    assert [s.hit.document.id for s in checked.supports] == ["d1", "d2"]
+    assert [s.span for s in checked.supports] == ["15天内", "十五天内"]
+    assert checked.supports[1].quote == "票据在十五天内交财务部。"
+    citations = CitationList()
+    assert citations.cite(checked) == "报销单须在15天内提交[1][2]。"
+    assert [(c.quote, c.span) for c in citations.citations()] == [
+        ("报销单须在15天内提交。", "15天内"),
+        ("票据在十五天内交财务部。", "十五天内"),
+    ]
+    assert several.check("票据在十五天内交财务部。[2]") is None
+    assert several.check("报销须在30天内提交。[3]") is not None
+
+
+def test_a_span_outside_the_quote_is_not_claimed() -> None:
+    elsewhere = read(hit("员工每年享有十五天带薪年假。病假需要医院证明。"), "医院证明")
+    alone = Checker("年假有几天？", [elsewhere], HashEmbedder().embed_passages)
+    checked = alone.check("员工每年享有十五天带薪年假。[1]")
+    assert checked is not None
+    assert checked.supports[0].span == ""

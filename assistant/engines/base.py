@@ -28,9 +28,10 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr
 
 from assistant.errors import AssistantError, ConfigurationError, EngineError, ModelError
+from assistant.prompts import PromptName
 from assistant.settings import Settings
 from assistant.text import is_cjk
-from assistant.types import PromptForm
+from assistant.types import PromptForm, Reading
 
 _EVIDENCE = "evidence"
 _AHEAD = "ahead"
@@ -45,6 +46,7 @@ class Passage:
     title: str
     heading: tuple[str, ...]
     text: str
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Engine(BaseChatModel):
     def form(self) -> PromptForm:
         """``chat``: messages; ``completion``: the last message is the whole prompt."""
         return "chat"
+
+    @property
+    def prompt_name(self) -> PromptName:
+        """The prompt that answers are asked by; a taught writer has its own."""
+        return "answer" if self.form == "chat" else "answer_completion"
 
     @property
     def context_tokens(self) -> int:
@@ -181,6 +188,11 @@ def failures_named(model: BaseChatModel) -> Iterator[None]:
 def prompt_form(model: BaseChatModel) -> PromptForm:
     """Return the form of prompt a model wants; ``chat`` for other LangChain models."""
     return model.form if isinstance(model, Engine) else "chat"
+
+
+def prompt_name(model: BaseChatModel) -> PromptName:
+    """Return the prompt that a model is asked by; ``answer`` for other LangChain models."""
+    return model.prompt_name if isinstance(model, Engine) else "answer"
 
 
 def context_tokens(model: BaseChatModel) -> int:

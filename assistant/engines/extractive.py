@@ -24,18 +24,21 @@ from pydantic import ConfigDict
 from assistant.embed import Embedder
 from assistant.engines.base import Engine, Evidence, evidence_of
 from assistant.settings import Settings
-from assistant.text import addresses_model, detect_language, sentences, terms, unmarked
+from assistant.spans import LEAST_ANSWERABLE
+from assistant.text import addresses_model, detect_language, sentence_spans, terms, unmarked
+from assistant.types import Reading
 
 # Chosen on questions about knowledge/, CMRC and DRCD; see evals/LOG.md.
 MOST_SENTENCES = 4
 MOST_CHARS = {"zh": 300, "en": 640}
-# A further sentence must be nearly as good as the best one to be quoted beside it.
+# A further sentence must be nearly as like the question as the likest one to be quoted beside it.
 WORTH_QUOTING = 0.78
 _DENSE_SHARE = 0.55
 _LEAD_BONUS = 0.06
 _RANK_PENALTY = 0.01
 _NUMBER_BONUS = 0.10
 _LIST_BONUS = 0.15
+_READ_BONUS = 0.5
 
 # What a question asks for, and what a sentence must hold to give it.
 _ASKS_A_NUMBER = re.compile(
@@ -51,12 +54,17 @@ _LIST_SEPARATORS = 3
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A sentence of a passage, where it stands, and what it is read with."""
+    """A sentence of a passage, where it stands, and what it is read with.
+
+    ``read`` is the probability that the passage answers, times the share of the reader's span
+    that lies in the sentence; 0.0 where no reader has read it.
+    """
 
     marker: int
     position: int
     text: str
     context: str
+    read: float
 
 
 class ExtractiveEngine(Engine):
@@ -112,15 +120,17 @@ def quotations(
     candidates = _candidates(evidence)
     if not candidates:
         return []
-    scores = _scores(evidence.question, candidates, embedder)
-    language = detect_language(evidence.question)
+    likeness = _scores(evidence.question, candidates, embedder)
+    read = np.array([candidate.read for candidate in candidates])
+    found = (read == read.max()) & (read >= LEAST_ANSWERABLE)
+    scores = likeness + _READ_BONUS * read
+    least = WORTH_QUOTING * likeness.max()
     chosen: list[int] = []
-    room = MOST_CHARS[language]
-    for index in np.argsort(-scores, kind="stable"):
+    room = MOST_CHARS[detect_language(evidence.question)]
+    for index in np.lexsort((-scores, ~found)):
         sentence = candidates[index].text
-        best = scores[chosen[0]] if chosen else scores[index]
-        if chosen and (scores[index] < WORTH_QUOTING * best or len(sentence) > room):
-            break
+        if chosen and (likeness[index] < least or len(sentence) > room):
+            continue
         if steers(sentence):
             continue
         chosen.append(int(index))
@@ -132,24 +142,45 @@ def quotations(
 
 
 def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) -> int:
-    """Return the best chosen sentence of the same passage, so that passages stay together."""
+    """Return the first chosen sentence of the same passage, so that passages stay together."""
     return next(i for i in chosen if candidates[i].marker == candidates[index].marker)
 
 
 def _candidates(evidence: Evidence) -> list[_Candidate]:
     found = []
     for passage in evidence.passages:
-        usable = [
-            s
-            for s in sentences(passage.text)
-            if len(terms(s)) > 2 and not addresses_model(s) and not s.endswith(("？", "?"))
+        spans = [
+            (start, end)
+            for start, end in sentence_spans(passage.text)
+            if _is_statement(passage.text[start:end].strip())
         ]
         context = " > ".join((passage.title, *passage.heading))
         found += [
-            _Candidate(passage.marker, position, sentence, context)
-            for position, sentence in enumerate(usable)
+            _Candidate(
+                passage.marker,
+                position,
+                passage.text[start:end].strip(),
+                context,
+                _read(passage.reading, start, end),
+            )
+            for position, (start, end) in enumerate(spans)
         ]
     return found
+
+
+def _is_statement(sentence: str) -> bool:
+    return (
+        len(terms(sentence)) > 2
+        and not addresses_model(sentence)
+        and not sentence.endswith(("？", "?"))
+    )
+
+
+def _read(reading: Reading | None, start: int, end: int) -> float:
+    if reading is None or not reading.text:
+        return 0.0
+    shared = min(end, reading.end) - max(start, reading.start)
+    return reading.answerable * max(0, shared) / (reading.end - reading.start)
 
 
 def _scores(

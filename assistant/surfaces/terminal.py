@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import typer
 if TYPE_CHECKING:
     from assistant import Answer, Assistant, Client, Principal
 
+
+_STRONG = re.compile(r"\*\*([^*\n]+)\*\*")
 
 Groups = Annotated[
     list[str] | None,
@@ -47,6 +50,11 @@ def principal_of(user: str, groups: list[str] | None) -> Principal:
     return Principal(user, groups or ())
 
 
+def _styled(text: str) -> str:
+    """Return a piece of an answer with its ``**strong**`` words in bold, if this is a terminal."""
+    return _STRONG.sub(lambda match: typer.style(match[1], bold=True), text)
+
+
 def show_answer(
     assistant: Assistant | Client,
     question: str,
@@ -59,7 +67,7 @@ def show_answer(
 
     for event in assistant.stream(question, conversation_id=conversation, principal=principal):
         if event.kind == "token" and not as_json:
-            typer.echo(event.text, nl=False)
+            typer.echo(_styled(event.text), nl=False)
     answer = event.answer
     assert answer is not None
     if as_json:

@@ -17,6 +17,7 @@ import argparse
 import json
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,7 +37,7 @@ from assistant.ingest.pipeline import Pipeline
 from assistant.late import LateInteraction
 from assistant.retrieve import Found, Searcher
 from assistant.settings import data_folder
-from assistant.types import EVERYONE
+from assistant.types import EVERYONE, Principal
 from evals.public import Corpus, Question, read, write_files
 
 TRAINING = Path(__file__).parents[1] / "training"
@@ -74,10 +75,14 @@ def main() -> None:
     print_table(samples, names)
     model = fit([s for s in samples if s.corpus != KNOWLEDGE], names)
     if arguments.write:
-        model["embedding_model"] = load_embedder(Settings()).fingerprint
-        gates = json.loads(GATE_FILE.read_text("utf-8"))
-        gates["late" if arguments.reranker == "late" else "plain"] = model
-        GATE_FILE.write_text(json.dumps(gates, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        store("late" if arguments.reranker == "late" else "plain", model)
+
+
+def store(kind: str, model: dict[str, Any]) -> None:
+    """Put a gate into the file that ships."""
+    gates = json.loads(GATE_FILE.read_text("utf-8"))
+    gates[kind] = {**model, "embedding_model": load_embedder(Settings()).fingerprint}
+    GATE_FILE.write_text(json.dumps(gates, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def gather(folder: Path, questions: int, cache: Path | None, reranker: str) -> list[Sample]:
@@ -118,10 +123,10 @@ def collect(
     left_out, asked, absent = split(corpus, size, questions, seed)
     with tempfile.TemporaryDirectory() as folder:
         write_files(corpus, Path(folder) / "files", left_out)
-        with searching(Path(folder), Path(folder) / "files", embedder, reranker) as search:
+        with searching(Path(folder), [Path(folder) / "files"], embedder, reranker) as search:
             samples = []
             for question in asked + absent:
-                found = search(question.text)
+                found = search(question.text, EVERYONE)
                 if found.signals:
                     ranked = {int(Path(hit.document.source).stem) for hit in found.hits}
                     there = bool(question.gold & ranked)
@@ -140,11 +145,11 @@ def ask_knowledge(embedder: Embedder, reranker: str) -> list[Sample]:
     knowledge = data_folder("knowledge")
     with (
         tempfile.TemporaryDirectory() as folder,
-        searching(Path(folder), knowledge, embedder, reranker) as search,
+        searching(Path(folder), [knowledge], embedder, reranker) as search,
     ):
         samples = []
         for row in rows:
-            found = search(row["question"])
+            found = search(row["question"], EVERYONE)
             ranked = any(hit.document.source.endswith(row["document"]) for hit in found.hits)
             signals = dict(found.signals)
             samples.append(Sample(KNOWLEDGE, signals, bool(row["answers"]), ranked))
@@ -153,18 +158,18 @@ def ask_knowledge(embedder: Embedder, reranker: str) -> list[Sample]:
 
 @contextmanager
 def searching(
-    folder: Path, files: Path, embedder: Embedder, reranker: str
-) -> Iterator[Callable[[str], Found]]:
+    folder: Path, files: Sequence[Path], embedder: Embedder, reranker: str
+) -> Iterator[Callable[[str, Principal], Found]]:
     """Ingest ``files`` into a store in ``folder`` and yield its search."""
     settings = Settings(data_dir=folder / "data")
-    store = Store(settings.data_dir, embedder.fingerprint)
+    opened = Store(settings.data_dir, embedder.fingerprint)
     late = LateInteraction(embedder, settings.data_dir) if reranker == "late" else None
-    Pipeline(store, embedder, settings, late).run([files])
-    searcher = Searcher(store, embedder, settings, late)
+    Pipeline(opened, embedder, settings, late).run(files)
+    searcher = Searcher(opened, embedder, settings, late)
     try:
-        yield lambda question: searcher.search(question, EVERYONE, settings.top_k)
+        yield lambda question, asker: searcher.search(question, asker, settings.top_k)
     finally:
-        store.close()
+        opened.close()
 
 
 def split(
@@ -242,22 +247,36 @@ def fit(samples: Sequence[Sample], names: Sequence[str]) -> dict[str, Any]:
     scores lie elsewhere: there the direction's own weight is moved until the errors are
     equal, too.
     """
+    slope, bias = regress(samples, names, REGULARISATION)
+    written = [s for s in samples if not s.corpus.startswith("guidance")]
+    cut = balanced_cut(written, names, slope, bias)
+    for direction in DIRECTIONS:
+        there = [s for s in samples if s.signals[direction] == 1.0]
+        if len({s.answerable for s in there}) == 2:
+            slope[list(names).index(direction)] += cut - balanced_cut(there, names, slope, bias)
+    return packed(samples, names, slope, bias, cut)
+
+
+def regress(samples: Sequence[Any], names: Sequence[str], c: float) -> tuple[Any, float]:
+    """Return a logistic regression's weights and bias; each set's two kinds weigh the same.
+
+    Args:
+        samples: of any kind that has ``corpus``, ``signals`` and ``answerable``.
+        names: the signals to use.
+        c: scikit-learn's inverse strength of the regularisation.
+    """
     x, y = _matrix(samples, names)
     scaler = StandardScaler().fit(x)
-    counts = {key: sum(_key(s) == key for s in samples) for key in {_key(s) for s in samples}}
-    weights = np.array([1.0 / counts[_key(s)] for s in samples])
-    regression = LogisticRegression(C=REGULARISATION, max_iter=1000)
-    regression.fit(scaler.transform(x), y, sample_weight=weights / weights.mean())
+    regression = LogisticRegression(C=c, max_iter=1000)
+    regression.fit(scaler.transform(x), y, sample_weight=_weights(samples))
     slope = regression.coef_[0] / scaler.scale_
-    bias = float(regression.intercept_[0] - slope @ scaler.mean_)
-    logits = x @ slope + bias
-    written = np.array([not s.corpus.startswith("guidance") for s in samples])
-    cut = _balanced_cut(logits[written], y[written], weights[written])
-    for direction in DIRECTIONS:
-        column = list(names).index(direction)
-        there = x[:, column] == 1.0
-        if y[there].any() and not y[there].all():
-            slope[column] += cut - _balanced_cut(logits[there], y[there], weights[there])
+    return slope, float(regression.intercept_[0] - slope @ scaler.mean_)
+
+
+def packed(
+    samples: Sequence[Any], names: Sequence[str], slope: Any, bias: float, cut: float
+) -> dict[str, Any]:
+    """Return a gate as its file holds it; ``cut`` is the logit of its threshold."""
     return {
         "weights": {name: round(float(w), 5) for name, w in zip(names, slope, strict=True)},
         "bias": round(bias, 5),
@@ -275,7 +294,7 @@ def print_table(samples: Sequence[Sample], names: Sequence[str]) -> None:
     for name in sorted({s.corpus for s in samples}):
         inside = [s for s in samples if s.corpus == name]
         model = fit([s for s in samples if s.corpus not in (name, KNOWLEDGE)], names)
-        scores, y = _scores(model, inside), np.array([s.answerable for s in inside])
+        scores, y = scores_of(model, inside), np.array([s.answerable for s in inside])
         passed = scores >= model["threshold"]
         wrong = passed[~y].mean()
         refused = 1 - passed[y].mean()
@@ -293,24 +312,30 @@ def print_table(samples: Sequence[Sample], names: Sequence[str]) -> None:
         print(f"| {threshold:.1f} | {passed[~y].mean():.1%} | {1 - passed[y].mean():.1%} |")
 
 
-def _scores(model: dict[str, Any], samples: Sequence[Sample]) -> Any:
+def scores_of(model: dict[str, Any], samples: Sequence[Any]) -> Any:
+    """Return the gate's probability for each sample."""
     names = list(model["weights"])
     x, _ = _matrix(samples, names)
     logits = x @ np.array(list(model["weights"].values())) + model["bias"]
     return 1 / (1 + np.exp(-logits))
 
 
-def _matrix(samples: Sequence[Sample], names: Sequence[str]) -> tuple[Any, Any]:
+def _matrix(samples: Sequence[Any], names: Sequence[str]) -> tuple[Any, Any]:
     x = np.array([[s.signals[name] for name in names] for s in samples])
     return x, np.array([s.answerable for s in samples])
 
 
-def _key(sample: Sample) -> tuple[str, bool]:
-    return sample.corpus, sample.answerable
+def _weights(samples: Sequence[Any]) -> Any:
+    """Return weights, 1 on average, by which the two kinds of each set weigh the same."""
+    counts = Counter((s.corpus, s.answerable) for s in samples)
+    weights = np.array([1.0 / counts[s.corpus, s.answerable] for s in samples])
+    return weights / weights.mean()
 
 
-def _balanced_cut(logits: Any, y: Any, weights: Any) -> float:
+def balanced_cut(samples: Sequence[Any], names: Sequence[str], slope: Any, bias: float) -> float:
     """Return the logit at which the two errors are equal."""
+    x, y = _matrix(samples, names)
+    logits, weights = x @ slope + bias, _weights(samples)
 
     def gap(cut: float) -> float:
         passed = logits >= cut

@@ -94,8 +94,8 @@ def _checked(
     kept = []
     for sentence in split_stream(iter([written])):
         checked = checker.check(sentence)
-        if checked and _same_claim(checked.text, bare[int(checked.hit.chunk.id)]):
-            marks = "".join(_MARKS.findall(facts[int(checked.hit.chunk.id)]))
+        if checked and _same_claim(checked.text, bare[int(checked.supports[0].hit.chunk.id)]):
+            marks = "".join(_MARKS.findall(facts[int(checked.supports[0].hit.chunk.id)]))
             kept.append(_with_marks(checked.text, marks))
     return kept[:MOST_SENTENCES]
 

@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 
 from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.http.pages import render
-from assistant.types import Context, Match
+from assistant.types import Citation, Context, Match
 
 router = APIRouter(dependencies=[Depends(limited)], include_in_schema=False)
 
@@ -37,9 +37,9 @@ def source(
     cited = service.assistant.citation(answer_id, marker, asker.principal)
     citation = cited.citation
     shown = (
-        _shown(cited.context, citation.quote, cited.matches)
+        _shown(cited.context, citation.quote, citation.span, cited.matches)
         if cited.context
-        else _lost(citation.title, citation.heading, citation.quote)
+        else _lost(citation)
     )
     return render("source.html", request, service.settings, part=part, marker=marker, **shown)
 
@@ -52,11 +52,13 @@ def passage(
     asker.require("ask")
     context = service.assistant.passage(chunk_id, asker.principal)
     return render(
-        "source.html", request, service.settings, part=part, marker=None, **_shown(context, "")
+        "source.html", request, service.settings, part=part, marker=None, **_shown(context)
     )
 
 
-def _shown(context: Context, quote: str, matches: Sequence[Match] = ()) -> dict[str, Any]:
+def _shown(
+    context: Context, quote: str = "", span: str = "", matches: Sequence[Match] = ()
+) -> dict[str, Any]:
     document, chunk = context.document, context.chunk
     return {
         "document": document,
@@ -65,32 +67,33 @@ def _shown(context: Context, quote: str, matches: Sequence[Match] = ()) -> dict[
         "page": chunk.page,
         "unit": chunk.page_unit,
         "earlier": [each.text for each in context.before],
-        "text": _parts(chunk.text, quote, matches),
+        "text": _parts(chunk.text, quote, span, matches),
         "later": [each.text for each in context.after],
         "changed": False,
     }
 
 
-def _lost(title: str, heading: tuple[str, ...], quote: str) -> dict[str, Any]:
+def _lost(citation: Citation) -> dict[str, Any]:
     """Return what is left of a citation whose document has a newer version."""
     return {
         "document": None,
-        "title": title,
-        "heading": [part for part in heading if part != title],
+        "title": citation.title,
+        "heading": [part for part in citation.heading if part != citation.title],
         "page": None,
         "unit": "page",
         "earlier": [],
-        "text": [_Stretch(True, [_Part(quote, False)])],
+        "text": _parts(citation.quote, citation.quote, citation.span, ()),
         "later": [],
         "changed": True,
     }
 
 
 class _Part(NamedTuple):
-    """A piece of a passage, met by a word of the question or not."""
+    """A piece of a passage: whether a word of the question met it, and whether it answers."""
 
     text: str
     met: bool
+    found: bool
 
 
 class _Stretch(NamedTuple):
@@ -100,14 +103,23 @@ class _Stretch(NamedTuple):
     parts: list[_Part]
 
 
-def _parts(text: str, quote: str, matches: Sequence[Match]) -> list[_Stretch]:
-    """Cut a passage where its quote, or a word that the question met, begins or ends."""
-    start = text.find(quote) if quote else -1
-    quoted = range(start, start + len(quote)) if start >= 0 else range(0)
+def _parts(text: str, quote: str, span: str, matches: Sequence[Match]) -> list[_Stretch]:
+    """Cut a passage where its quote, its span, or a word the question met, begins or ends."""
+    quoted = _place(text, quote, 0)
+    found = _place(text, span, quoted.start)
     met = [range(match.start, match.end) for match in matches]
-    cuts = {0, len(text), *(e for r in (quoted, *met) for e in (r.start, r.stop))}
+    cuts = {0, len(text), *(e for r in (quoted, found, *met) for e in (r.start, r.stop))}
     edges = sorted(cut for cut in cuts if 0 <= cut <= len(text))
     return [
-        _Stretch(inside, [_Part(text[a:b], any(a in each for each in met)) for a, b in pieces])
+        _Stretch(
+            inside,
+            [_Part(text[a:b], any(a in each for each in met), a in found) for a, b in pieces],
+        )
         for inside, pieces in groupby(pairwise(edges), key=lambda piece: piece[0] in quoted)
     ]
+
+
+def _place(text: str, words: str, after: int) -> range:
+    """Return where words stand in a text from a place on; empty where they do not."""
+    start = text.find(words, after) if words else -1
+    return range(start, start + len(words)) if start >= 0 else range(0)

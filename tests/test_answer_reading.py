@@ -1,0 +1,105 @@
+"""Answers from read passages: found words in bold, agreement cited, contradiction said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from assistant import Answer, Settings
+from assistant.adapted import HashEmbedder
+from assistant.answer import Answerer
+from assistant.engines.base import Evidence, Passage
+from assistant.engines.extractive import ExtractiveEngine, quotations
+from assistant.engines.failover import Engines
+from assistant.retrieve import Found
+from assistant.types import EVERYONE, Chunk, Document, Hit, Language, Reading
+
+
+def reading(text: str, span: str, answerable: float = 0.9) -> Reading:
+    start = text.index(span)
+    return Reading(start, start + len(span), 2.0, answerable, span)
+
+
+def hit(number: int, title: str, text: str, language: Language = "zh") -> Hit:
+    document = Document(f"d{number}", title, f"{number}.md", 1, language)
+    return Hit(Chunk(f"d{number}.1.0", f"d{number}", text), document, 0.9, 0.9, 5.0)
+
+
+def answer(question: str, hits: Sequence[Hit], spans: Sequence[str]) -> Answer:
+    """Ask the quoting engine about hits in which a reader found the spans."""
+
+    def read(_: str, found: Found) -> Found:
+        pairs = zip(found.hits, spans, strict=True)
+        read_hits = [replace(h, reading=reading(h.chunk.text, s)) for h, s in pairs]
+        return Found(tuple(read_hits), found.signals, 0.9, 0.5)
+
+    answerer = Answerer(
+        Settings(embedding_model="hash"),
+        lambda *_: Found(tuple(hits), {}, 0.1, 0.5),
+        HashEmbedder(),
+        Engines([ExtractiveEngine(embedder=HashEmbedder())]),
+        lambda _: len(hits),
+        read=read,
+    )
+    *_, last = answerer.stream(question, [], EVERYONE, "c")
+    assert last.answer is not None
+    return last.answer
+
+
+def test_the_words_found_are_bold_in_the_sentence_and_named_in_the_citation() -> None:
+    text = "试用期内请先熟悉制度。差旅报销单须在出差结束后15天内提交给财务部。"
+    given = answer("差旅报销单多久内提交？", [hit(1, "报销办法", text)], ["15天内"])
+    assert "差旅报销单须在出差结束后**15天内**提交给财务部[1]。" in given.text
+    assert given.citations[0].span == "15天内"
+    assert not given.refused
+    assert given.confidence == 0.9
+    assert "read" in given.timings
+
+
+def test_two_passages_that_contradict_each_other_are_told_apart() -> None:
+    hits = [
+        hit(1, "报销办法", "差旅报销单须在出差结束后15天内提交。"),
+        hit(2, "员工手册", "差旅费用的报销须在30天内提交。"),
+    ]
+    given = answer("差旅报销多久内提交？", hits, ["15天内", "30天内"])
+    *_, warning = given.text.splitlines()
+    assert warning.startswith("请注意，资料的说法不一致")
+    marks = {citation.title: citation.marker for citation in given.citations}
+    assert f"《报销办法》写的是“15天内”[{marks['报销办法']}]" in warning
+    assert f"《员工手册》写的是“30天内”[{marks['员工手册']}]" in warning
+
+
+def test_an_english_asker_is_warned_in_english() -> None:
+    hits = [
+        hit(1, "Travel policy", "Travel expenses must be claimed within 15 days.", "en"),
+        hit(2, "Handbook", "Claims for travel expenses are due within 30 days.", "en"),
+    ]
+    given = answer(
+        "How soon must travel expenses be claimed?", hits, ["within 15 days", "within 30 days"]
+    )
+    assert '"Travel policy" says "within 15 days" [' in given.text
+    assert '"Handbook" says "within 30 days" [' in given.text
+    assert "Check which one holds." in given.text
+
+
+def test_agreement_is_no_contradiction() -> None:
+    hits = [
+        hit(1, "报销办法", "差旅报销单须在出差结束后15天内提交。"),
+        hit(2, "员工手册", "差旅费用的报销须在十五天内提交。"),
+    ]
+    given = answer("差旅报销多久内提交？", hits, ["15天内", "十五天内"])
+    assert "不一致" not in given.text
+    assert "[1][2]" in given.text
+
+
+def test_what_the_reader_found_is_quoted_though_it_looks_unlike_the_question() -> None:
+    text = "培训办法已经发布。培训事务由王强统一负责。"
+    question = "培训办法归谁管？"
+
+    def quote(read: Reading | None) -> str:
+        passage = Passage(1, "通知", (), text, read)
+        return "".join(quotations(Evidence(question, (passage,)), HashEmbedder()))
+
+    assert "王强" not in quote(None)
+    assert "王强" in quote(reading(text, "王强"))
+    assert "王强" not in quote(reading(text, "王强", answerable=0.05))

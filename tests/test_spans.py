@@ -1,0 +1,113 @@
+"""What a reader found in passages: the sentence around it, agreement, contradiction."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.spans import agree, conflict, contradict, emphasised, quoted, span_of, span_within
+from assistant.types import Chunk, Document, Hit, Reading
+
+
+def read_hit(text: str, span: str, answerable: float = 0.9, name: str = "a") -> Hit:
+    start = text.index(span)
+    reading = Reading(start, start + len(span), 3.0, answerable, span)
+    document = Document(name, name, f"{name}.md", 1, "zh")
+    return Hit(Chunk(f"{name}.1.0", name, text), document, 1.0, 0.9, 5.0, 0.0, reading)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("三个月", "3 个月"),
+        ("15天", "15 天内"),
+        ("两天", "2天"),
+        ("二十五个工作日", "25个工作日"),
+        ("1,200 元", "1200元"),
+        ("財務部", "财务部"),
+        ("张伟", "财务部的张伟"),
+        ("within 15 days", "15 days"),
+    ],
+)
+def test_spans_that_say_the_same(one: str, other: str) -> None:
+    assert agree(one, other)
+    assert not contradict(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("15天内", "30天以内"),
+        ("5%", "8%"),
+        ("2026年3月1日", "2026年4月1日"),
+        ("三个月", "六个月"),
+        ("8 块 A100", "4块A100"),
+        ("up to 5 days", "7 days"),
+    ],
+)
+def test_spans_that_contradict_each_other(one: str, other: str) -> None:
+    assert contradict(one, other)
+    assert not agree(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("8 块 A100", "8块 H100"),  # another thing, not another number of it
+        ("5 天", "5 周"),
+        ("5", "7"),  # of what?
+        ("张伟", "李娜"),  # both may be right
+        ("15 天", "15 至 20 天"),
+    ],
+)
+def test_spans_that_do_neither(one: str, other: str) -> None:
+    assert not contradict(one, other)
+    assert not agree(one, other)
+
+
+def test_a_quote_is_the_whole_sentence_around_the_span() -> None:
+    support = quoted(read_hit("先填表。报销须在15天内提交。逾期不受理。", "15天内"))
+    assert (support.quote, support.span) == ("报销须在15天内提交。", "15天内")
+
+
+def test_a_span_over_two_sentences_quotes_both() -> None:
+    support = quoted(read_hit("先填表。再签字。最后归档。", "填表。再签字"))
+    assert support.quote == "先填表。再签字。"
+
+
+def test_what_the_reader_doubts_counts_as_not_found() -> None:
+    doubted = read_hit("报销须在15天内提交。", "15天内", answerable=0.3)
+    assert span_of(doubted) == ""
+    assert span_within(doubted, doubted.chunk.text) == ""
+    assert conflict([doubted, read_hit("报销须在30天内提交。", "30天内")]) is None
+
+
+def test_a_conflict_names_both_passages() -> None:
+    found = conflict(
+        [
+            read_hit("报销须在15天内提交。", "15天内"),
+            read_hit("报销须在十五天内提交。", "十五天内", name="b"),
+            read_hit("报销须在30天内提交。", "30天内", name="c"),
+        ]
+    )
+    assert found is not None
+    assert [support.hit.document.id for support in found] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "shown"),
+    [
+        ("须在15天内提交。", "15天内", "须在**15天内**提交。"),
+        ("比例为5%。", "5%", "比例为**5%**。"),
+        ("比例为5%左右。", "5%", "比例为5%左右。"),
+        ("按《差旅办法》执行。", "《差旅办法》", "按《差旅办法》执行。"),
+        ("按 2*3 计，共6件。", "6件", "按 2*3 计，共6件。"),
+        ("须在15天内提交。", "", "须在15天内提交。"),
+        ("须在15天内提交。", "30天", "须在15天内提交。"),
+    ],
+)
+def test_emphasis_reads_as_markdown_or_is_left_out(text: str, span: str, shown: str) -> None:
+    from markdown_it import MarkdownIt
+
+    made = emphasised(text, span)
+    assert made == shown
+    assert ("<strong>" in MarkdownIt().render(made)) == ("**" in made)
