@@ -103,15 +103,15 @@ def reading_signals(confidence: float, readings: Sequence[Reading]) -> dict[str,
         confidence: the gate's, by the search alone.
         readings: of the best hits, in their order, at least one.
     """
-    answerable = [_logit(reading.answerable) for reading in readings]
+    answerable = [logit(reading.answerable) for reading in readings]
     return {
-        "retrieved": _logit(confidence),
+        "retrieved": logit(confidence),
         "top_answerable": answerable[0],
         "best_answerable": max(answerable),
     }
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
     """Return the log-odds of a probability, within what the gate itself can say."""
     least = 1.0 / (1.0 + math.exp(_MOST_CERTAIN))
     bounded = max(least, min(1.0 - least, probability))

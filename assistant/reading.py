@@ -14,7 +14,7 @@ from pathlib import Path
 from assistant.adapt.registry import Registry, registry_folder
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
-from assistant.gate import Gate, reading_signals
+from assistant.gate import Gate, logit, reading_signals
 from assistant.ingest.chunk import indexed_text
 from assistant.reader import Reader
 from assistant.retrieve import Found
@@ -23,7 +23,9 @@ from assistant.types import Hit, Reading
 
 SHIPPED = Path(__file__).resolve().parent / "adapters" / "reader"
 # The answer is seldom further down, and every passage costs as much as the first.
-READ = 4
+READ = 3
+# What the log-odds of an answer add to the search's score; see evals/LOG.md.
+_READ_SHARE = 0.03
 
 
 def open_reader(settings: Settings, embedder: Embedder) -> Reader | None:
@@ -81,10 +83,16 @@ class ReadingStage:
             replace(hit, reading=_within(hit, reading, text))
             for hit, reading, text in zip(best, readings, texts, strict=True)
         ]
+        hits.sort(key=lambda hit: -_worth(hit))
         gate = Gate.load("reading")
         signals = reading_signals(found.confidence, readings)
         confidence = gate.probability(signals)
         return Found((*hits, *found.hits[READ:]), signals, confidence, gate.threshold)
+
+
+def _worth(hit: Hit) -> float:
+    """Return what orders the hits that were read."""
+    return hit.score + _READ_SHARE * logit(hit.reading.answerable if hit.reading else 0.5)
 
 
 def _within(hit: Hit, reading: Reading, text: str) -> Reading:

@@ -93,10 +93,10 @@ class Reading:
 class Hit:
     """A chunk found for a query.
 
-    ``score`` orders the hits (0 to 1, fused); ``dense_score`` is the cosine
-    similarity, ``lexical_score`` BM25 (0 when no term matched), ``late_score`` the MaxSim of
-    their tokens (0 where the passage was not compared token by token). ``reading`` is None
-    where no reader has read it.
+    ``score`` orders the hits (0 to 1, fused), and a reader, where there is one, the best of
+    them anew; ``dense_score`` is the cosine similarity, ``lexical_score`` BM25 (0 when no
+    term matched), ``late_score`` the MaxSim of their tokens (0 where the passage was not
+    compared token by token). ``reading`` is None where no reader has read it.
     """
 
     chunk: Chunk

@@ -206,15 +206,15 @@ def test_a_sentence_is_cited_from_a_paper_in_the_other_language(
         assert alone.check(right) is None
         checked = compared.check(right)
         assert checked is not None
-        assert checked.quote == "The spindle is covered for 24 months."
+        assert checked.supports[0].quote == "The spindle is covered for 24 months."
         assert compared.check("公司食堂中午供应米饭和面条。") is None
-        spans = sentence_spans(checked.hit.chunk.text)
-        found, other = (late.nearest(text, checked.hit, spans) for text in (right, wrong))
+        spans = sentence_spans(checked.supports[0].hit.chunk.text)
+        found, other = (late.nearest(text, checked.supports[0].hit, spans) for text in (right, wrong))
         assert found is not None and other is not None
         assert found[0] == 0 and found[1] > other[1] + 0.1
-        second = late.nearest("易损件不在保修范围内。", checked.hit, spans)
+        second = late.nearest("易损件不在保修范围内。", checked.supports[0].hit, spans)
         assert second is not None and second[0] == 1
-        words = late._words(checked.hit.chunk, checked.hit.document)
+        words = late._words(checked.supports[0].hit.chunk, checked.supports[0].hit.document)
         assert words is not None
         held = [sum(start < end <= stop for start, stop in spans) for _, end in words.places]
         assert set(held) == {1}

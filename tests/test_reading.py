@@ -63,9 +63,8 @@ def test_the_best_hits_are_read_and_the_gate_decides_anew(
     for hit in read.hits[:READ]:
         assert hit.reading is not None
         assert hit.reading.text == hit.chunk.text[hit.reading.start : hit.reading.end]
-    readings = [hit.reading for hit in read.hits if hit.reading]
     gate = Gate.load("reading")
-    assert read.confidence == gate.probability(reading_signals(0.5, readings))
+    assert read.confidence == gate.probability(read.signals)
     assert read.threshold == gate.threshold
 
 

@@ -29,7 +29,6 @@ from assistant.adapt.collect import is_training_case
 from assistant.adapt.recipe import PublicSource, Recipe
 from assistant.adapt.samples import group_of, is_held_back, normalised
 from assistant.embed import Embedder, load_embedder
-from assistant.gate import reading_signals
 from assistant.reading import SHIPPED, ReadingStage
 from assistant.retrieve import Found
 from assistant.settings import data_folder
@@ -136,10 +135,8 @@ def ask(
     began = time.perf_counter()
     read = stage.read(question, found)
     took = time.perf_counter() - began
-    readings = [hit.reading for hit in read.hits if hit.reading]
-    if readings:
-        signals = reading_signals(found.confidence, readings)
-        yield Sample(corpus, signals, answerable, found.confidence, took)
+    if found.hits:
+        yield Sample(corpus, dict(read.signals), answerable, found.confidence, took)
 
 
 def is_unseen(corpus: Corpus, question: Question) -> bool:
