@@ -209,7 +209,8 @@ def test_a_sentence_is_cited_from_a_paper_in_the_other_language(
         assert checked.supports[0].quote == "The spindle is covered for 24 months."
         assert compared.check("公司食堂中午供应米饭和面条。") is None
         spans = sentence_spans(checked.supports[0].hit.chunk.text)
-        found, other = (late.nearest(text, checked.supports[0].hit, spans) for text in (right, wrong))
+        cited = checked.supports[0].hit
+        found, other = (late.nearest(text, cited, spans) for text in (right, wrong))
         assert found is not None and other is not None
         assert found[0] == 0 and found[1] > other[1] + 0.1
         second = late.nearest("易损件不在保修范围内。", checked.supports[0].hit, spans)
