@@ -39,6 +39,7 @@ from assistant.engines.base import (
     engine_name,
     failures_named,
     prompt_form,
+    prompt_name,
 )
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.engines.failover import Engines
@@ -60,8 +61,6 @@ from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
 
 NEAREST_DOCUMENTS = 3
-# A base model loses the thread over more; measured in evals/LOG.md.
-COMPLETION_PASSAGES = 1
 _DECLINED = ("资料中没有答案", "资料中未提及", "the documents do not say")
 
 
@@ -251,8 +250,7 @@ class Answerer:
     ) -> Iterator[AnswerEvent]:
         with turn.timed("check"):
             with failures_named(engine):
-                chats = prompt_form(engine) == "chat"
-                prompt = load_prompt("answer" if chats else "answer_completion")
+                prompt = load_prompt(prompt_name(engine))
                 passages = self._fit(engine, prompt, question, hits)
             checker = Checker(
                 question,
@@ -314,7 +312,7 @@ class Answerer:
             for message in prompt.messages("zh", **_filled(prompt, "", question, ""))
         )
         budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
-        most = self._settings.max_passages if prompt.is_chat else COMPLETION_PASSAGES
+        most = prompt.most_passages or self._settings.max_passages
         return fit(hits, budget, lambda text: count_tokens(engine, text), most)
 
     def _refuse(self, turn: _Turn, hits: Sequence[Hit]) -> AnswerEvent:
@@ -348,7 +346,7 @@ def _filled(prompt: Prompt, passages: str, question: str, hint: str) -> dict[str
 
 def _messages(prompt: Prompt, turn: _Turn, question: str, hits: Sequence[Hit]) -> list[BaseMessage]:
     """Return the prompt, with question and passages beside its text for engines that quote."""
-    numbered = "\n\n".join(number_passages(hits, marked=prompt.is_chat))
+    numbered = "\n\n".join(number_passages(hits, marks=prompt.marks))
     hint = topic_hint(turn.topic, turn.language)
     messages = prompt.messages(turn.language, **_filled(prompt, numbered, question, hint))
     evidence = Evidence(

@@ -174,7 +174,8 @@ class CitationList:
         marks = "".join(f"[{self.mark(support)}]" for support in checked.supports)
         stop = _TERMINAL.search(text)
         body, end = (text[: stop.start()], stop.group()) if stop else (text, "")
-        space = "" if is_cjk(body[-1:]) or body[-1:] in "”」）》" else " "
+        last = body.rstrip("*")[-1:]
+        space = "" if is_cjk(last) or last in "”」）》" else " "
         return f"{body}{space}{marks}{end}"
 
     def mark(self, support: Support) -> int:

@@ -264,7 +264,8 @@ class Assistant:
             NotFoundError: no such answer was given to the principal.
         """
         said = self._open_conversations().up_to(answer_id, principal)
-        return suggest(said, principal, self._search, self._open_store().index, self.settings)
+        index = self._open_store().index
+        return suggest(said, principal, self._search, self._reading.read, index, self.settings)
 
     def feedback(
         self,

@@ -36,7 +36,7 @@ def load_encoder(folder: Path, settings: Settings) -> SentenceTransformer:
         fast = device.startswith("cuda") and torch.cuda.is_bf16_supported()
         dtype = "bfloat16" if fast else "float32"
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             return SentenceTransformer(
                 str(folder),
                 device=device,
@@ -53,7 +53,7 @@ def load_encoder(folder: Path, settings: Settings) -> SentenceTransformer:
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
     """Keep the library from drawing a bar for the half second that loading takes."""
     from transformers.utils import logging
 

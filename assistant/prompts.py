@@ -17,10 +17,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assistant.errors import ConfigurationError
 from assistant.settings import data_folder
-from assistant.text import unmarked
+from assistant.text import sentences, unmarked
 from assistant.types import Hit, Language
 
-PromptName = Literal["answer", "answer_completion", "brief", "condense"]
+PromptName = Literal[
+    "answer", "answer_adapted", "answer_completion", "answer_pointed", "brief", "condense"
+]
+
+Marks = Literal["passages", "sentences", "nothing"]
 
 
 class _Text(BaseModel):
@@ -31,7 +35,11 @@ class _Text(BaseModel):
 
 
 class Prompt(BaseModel):
-    """One prompt in both languages; ``variables`` are all that its texts may name."""
+    """One prompt in both languages; ``variables`` are all that its texts may name.
+
+    ``marks`` says what is numbered in it: passages, their sentences as well, or nothing.
+    ``most_passages`` bounds the passages (0: as the settings say).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,15 +49,12 @@ class Prompt(BaseModel):
     zh: _Text
     en: _Text
     stop: tuple[str, ...] = ()
+    marks: Marks = "passages"
+    most_passages: int = 0
 
     def messages(self, language: Language, **values: str) -> list[BaseMessage]:
         """Return the prompt as LangChain messages, the fixed system part first."""
         return self._template(language).format_messages(**values)
-
-    @property
-    def is_chat(self) -> bool:
-        """Whether it is for a model with a chat template: those prompts have a system part."""
-        return bool(self.zh.system)
 
     def check(self, name: str) -> None:
         """Raise a ConfigurationError unless each text uses exactly the declared variables."""
@@ -104,18 +109,28 @@ def topic_hint(topic: str, language: Language) -> str:
     return hint
 
 
-def number_passages(hits: Sequence[Hit], *, marked: bool = True) -> list[str]:
-    """Return the hits as passages, numbered if ``marked``, headed by their document's title.
+def number_passages(hits: Sequence[Hit], marks: Marks = "passages") -> list[str]:
+    """Return the hits as passages, headed by their document's title and marked as said."""
+    return [
+        numbered(n, h.document.title, h.chunk.heading, h.chunk.text, marks)
+        for n, h in enumerate(hits, 1)
+    ]
+
+
+def numbered(
+    marker: int, title: str, heading: Sequence[str], text: str, marks: Marks = "passages"
+) -> str:
+    """Return a passage as prompts show it.
 
     Square brackets round a number inside a document would read as a citation, so
     they become round ones: a document cannot cite on the assistant's behalf.
     """
-    numbered = []
-    for marker, hit in enumerate(hits, 1):
-        path = " > ".join(dict.fromkeys((hit.document.title, *hit.chunk.heading)))
-        number = f"[{marker}] " if marked else ""
-        numbered.append(f"{number}{unmarked(path)}\n{unmarked(hit.chunk.text)}")
-    return numbered
+    path = unmarked(" > ".join(dict.fromkeys(part for part in (title, *heading) if part)))
+    number = "" if marks == "nothing" else f"[{marker}] "
+    body = unmarked(text)
+    if marks == "sentences":
+        body = "\n".join(f"({n}) {each}" for n, each in enumerate(sentences(body), 1))
+    return f"{number}{path}\n{body}" if path else f"{number}{body}"
 
 
 def fit(

@@ -42,8 +42,9 @@ _NAMELESS = re.compile(
 _ASKS = re.compile(r"什么|怎样|怎么|如何|多少|哪些|哪个|哪种|为什么|为何|是否|何时|吗$")
 _HOW_TO = re.compile(r"^how to\s+", re.IGNORECASE)
 
-# ``(query, principal, k)`` to what was found.
+# ``(query, principal, k)`` to what was found; ``(question, found)`` to that, read and judged anew.
 Search = Callable[[str, Principal, int], Found]
+Read = Callable[[str, Found], Found]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,12 @@ class _Candidate:
 
 
 def suggest(
-    said: Sequence[Message], principal: Principal, search: Search, index: Index, settings: Settings
+    said: Sequence[Message],
+    principal: Principal,
+    search: Search,
+    read: Read,
+    index: Index,
+    settings: Settings,
 ) -> list[str]:
     """Return up to three questions that go on from the last answer of what was ``said``."""
     *before, asked, answer = said
@@ -79,18 +85,24 @@ def suggest(
         if len(candidate.question) > longest:
             continue
         tried += 1
-        if _answered(candidate, search(candidate.question, principal, settings.top_k), settings):
+        there = search(candidate.question, principal, settings.top_k)
+        if _answered(candidate, there, read, settings):
             offered.append(candidate.question)
             heard.append(candidate.subject)
     return offered
 
 
-def _answered(candidate: _Candidate, found: Found, settings: Settings) -> bool:
-    """Tell whether a question passes the gate and leads to the section it was made from."""
+def _answered(candidate: _Candidate, found: Found, read: Read, settings: Settings) -> bool:
+    """Tell whether a question leads to the section it was made from and passes the gate.
+
+    Reading costs most and comes last.
+    """
     if not enough(found, settings.gate_threshold):
         return False
     best = _section(found.hits[0].document, found.hits[0].chunk)
-    return best[: len(candidate.section)] == candidate.section
+    if best[: len(candidate.section)] != candidate.section:
+        return False
+    return enough(read(candidate.question, found), settings.gate_threshold)
 
 
 def _cited(answer: Message, index: Index, principal: Principal) -> list[Context]:

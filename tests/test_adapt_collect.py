@@ -21,7 +21,7 @@ from assistant.adapt.documents import Question
 from assistant.adapt.passages import Library
 from assistant.adapt.process import Processor, deduplicated
 from assistant.adapt.public_sets import read_public
-from assistant.adapt.recipe import RECIPES, PublicSource, Recipe, load_recipe
+from assistant.adapt.recipe import RECIPES, PublicSource, ReaderRecipe, Recipe, load_recipe
 from assistant.adapt.samples import (
     Sample,
     counts,
@@ -83,7 +83,7 @@ def write_questions(folder: Path) -> None:
 def recipe(tmp_path: Path) -> Recipe:
     write_questions(tmp_path)
     common = {"licence": "none"}
-    return Recipe.model_validate(
+    return ReaderRecipe.model_validate(
         {
             "kind": "reader",
             "name": "test",
@@ -279,7 +279,7 @@ def test_samples_are_written_and_read(tmp_path: Path, collected: Collected) -> N
 
 def test_the_recipes_that_ship_are_sound() -> None:
     names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    assert names == ["reader-full", "reader-small"]
+    assert names == ["reader-full", "reader-small", "writer-7b", "writer-full", "writer-small"]
     for name in names:
         assert load_recipe(Path(name)).name == name
 

@@ -15,11 +15,12 @@ from tiny_model import tiny_embedder, tiny_model, tiny_settings
 from assistant.adapt import train_reader
 from assistant.adapt.adapter import write_adapter
 from assistant.adapt.batches import encoded, epoch_batches, split
-from assistant.adapt.recipe import Recipe
+from assistant.adapt.loop import CHECKPOINT_FILE, schedule
+from assistant.adapt.recipe import ReaderRecipe
 from assistant.adapt.registry import Registry
 from assistant.adapt.run import adapt
 from assistant.adapt.samples import Sample, group_of
-from assistant.adapt.train_reader import CHECKPOINT_FILE, Trainer, loss_of, schedule
+from assistant.adapt.train_reader import Trainer, loss_of
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
 from assistant.pairs import PairTokenizer
@@ -58,8 +59,8 @@ def tokenizer(embedder: Embedder) -> PairTokenizer:
     return PairTokenizer(encoder_of(embedder)[1])
 
 
-def recipe(path: Path, **training: object) -> Recipe:
-    return Recipe.model_validate(
+def recipe(path: Path, **training: object) -> ReaderRecipe:
+    return ReaderRecipe.model_validate(
         {
             "kind": "reader",
             "name": "tiny",
@@ -145,17 +146,17 @@ def test_the_merged_reader_says_what_the_adapted_model_says(
 ) -> None:
     trainer = Trainer(recipe(tmp_path), embedder, tmp_path, lambda _: None)
     with torch.no_grad():
-        for name, parameter in trainer.encoder.named_parameters():
+        for name, parameter in trainer.model.named_parameters():
             if "lora_B" in name:  # which PEFT sets to zero
                 parameter.normal_(std=0.2)
     facts = Facts(embedder.fingerprint, 4, 8.0)
     write_adapter(tmp_path, trainer.tensors(), facts)
     reader = Reader.load(tmp_path, embedder)
     windows = [item.window for item in encoded(SAMPLES[:4], trainer.tokenizer)]
-    trainer.encoder.eval()
+    trainer.model.eval()
     with torch.inference_mode():
         ours = forward(reader._encoder, reader._heads, windows, trainer.tokenizer.padding)
-        theirs = forward(trainer.encoder, trainer.heads, windows, trainer.tokenizer.padding)
+        theirs = forward(trainer.model, trainer.heads, windows, trainer.tokenizer.padding)
     assert torch.isinf(theirs.start).any()
     for name in ("start", "end", "answerable"):
         assert torch.allclose(getattr(ours, name), getattr(theirs, name), atol=2e-3)

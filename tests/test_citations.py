@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.adapted import HashEmbedder
-from assistant.citations import Checker, CitationList, split_stream
+from assistant.citations import Checked, Checker, CitationList, split_stream
+from assistant.spans import Support
 from assistant.types import Chunk, Document, Hit, Reading
 
 
@@ -165,6 +166,11 @@ def test_passages_that_say_the_same_are_cited_together_and_said_once() -> None:
     ]
     assert several.check("票据在十五天内交财务部。[2]") is None
     assert several.check("报销须在30天内提交。[3]") is not None
+
+
+def test_emphasis_moves_no_mark_away_from_its_word() -> None:
+    checked = Checked("期限为**15天内**。", (Support(ALIKE[0], ALIKE[0].chunk.text),))
+    assert CitationList().cite(checked) == "期限为**15天内**[1]。"
 
 
 def test_a_span_outside_the_quote_is_not_claimed() -> None:

@@ -33,7 +33,7 @@ PREFIX = "The following is a list of fruits and vegetables that grow in the gard
 
 
 def llamacpp(**values: Any) -> LlamaCppEngine:
-    values = {"llm_context": 1024, "max_answer_tokens": 16, **values}
+    values = {"llm_context": 1024, "max_answer_tokens": 16, "writer": "off", **values}
     engine = load_engine("llamacpp", Settings(**values))
     assert isinstance(engine, LlamaCppEngine)
     return engine

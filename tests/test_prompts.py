@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from assistant.errors import ConfigurationError
-from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
+from assistant.prompts import Prompt, fit, load_prompt, number_passages, numbered, reply, topic_hint
 from assistant.topics import OFF_TOPIC, TOPICS
 from assistant.types import Chunk, Document, Hit
 
@@ -12,7 +12,9 @@ def hit(text: str, title: str = "手册") -> Hit:
     return Hit(Chunk("c", "d", text, ("甲",)), Document("d", title, "s", 1, "zh"), 1, 1, 1)
 
 
-@pytest.mark.parametrize("name", ["answer", "answer_completion", "condense"])
+@pytest.mark.parametrize(
+    "name", ["answer", "answer_adapted", "answer_completion", "answer_pointed", "condense"]
+)
 def test_every_prompt_is_well_formed_in_both_languages(name: str) -> None:
     prompt = load_prompt(name)  # type: ignore[arg-type]
     values = {variable: f"<{variable}>" for variable in prompt.variables}
@@ -38,6 +40,13 @@ def test_braces_in_a_document_are_only_text() -> None:
 def test_a_document_cannot_cite_on_the_assistants_behalf() -> None:
     (numbered,) = number_passages([hit("见[2]和【3】。", "标题[1]")])
     assert numbered == "[1] 标题(1) > 甲\n见(2)和(3)。"
+
+
+def test_passages_are_numbered_as_a_prompt_wants_it() -> None:
+    assert numbered(2, "手册", ("手册",), "甲。乙[3]。", "passages") == "[2] 手册\n甲。乙(3)。"
+    assert numbered(2, "手册", (), "甲。乙。", "sentences") == "[2] 手册\n(1) 甲。\n(2) 乙。"
+    assert numbered(2, "手册", (), "甲。", "nothing") == "手册\n甲。"
+    assert numbered(1, "", (), "甲。") == "[1] 甲。"
 
 
 def test_passages_fit_the_budget() -> None:

@@ -69,3 +69,39 @@ def tiny_settings(folder: Path, data_dir: Path) -> Settings:
 def tiny_embedder(folder: Path) -> Embedder:
     """Return the embedder of a tiny model."""
     return Embedder(tiny_settings(folder, folder / "data"))
+
+
+def tiny_causal(folder: Path, kind: str = "gemma3_text") -> Path:
+    """Write a tiny random language model into a folder: a token a character, 32 dimensions."""
+    import torch
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    more = "ABCDEFGHIJKLMNOPQRSTUVWXYZ[]()?？!！ \n资料中没答案问题回检修次费用机"
+    characters = [*dict.fromkeys(CHARACTERS + more)]
+    words = {word: n for n, word in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", *characters])}
+    tokenizer = Tokenizer(models.WordLevel(words, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", words["<bos>"])]
+    )
+    marks = {f"{name}_token": f"<{name}>" for name in ("pad", "eos", "bos", "unk")}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks).save_pretrained(folder)
+    torch.manual_seed(1)
+    sizes = {
+        "vocab_size": len(words),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "intermediate_size": 64,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.2,  # with the usual 0.02 its logits could hardly differ
+    }
+    ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
+    own = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}
+    config = CONFIG_MAPPING[kind](**sizes, **ids, **(own if kind == "gemma3_text" else {}))
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder

@@ -7,15 +7,19 @@ depends on the seed and the epoch alone, so that a training that was stopped fin
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from typing import TypeVar
 
-from assistant.adapt.samples import Sample, draw
+from assistant.adapt.samples import OfDocument, Sample, draw
 from assistant.pairs import PairTokenizer, Window
 from assistant.reader import MAX_SPAN_TOKENS
 
 _POOL = 50  # batches that are sorted by length together; more would order the epoch by length
 _READ_AT_ONCE = 512
+
+Grouped = TypeVar("Grouped", bound=OfDocument)
+Packed = TypeVar("Packed", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Item:
 
 
 def split(
-    samples: Sequence[Sample], share: float, fold: int = 0
-) -> tuple[list[Sample], list[Sample]]:
+    samples: Sequence[Grouped], share: float, fold: int = 0
+) -> tuple[list[Grouped], list[Grouped]]:
     """Return training and validation samples; a document is in one of them alone.
 
     Args:
@@ -58,23 +62,25 @@ def encoded(samples: Sequence[Sample], tokenizer: PairTokenizer) -> list[Item]:
     return items
 
 
-def epoch_batches(items: Sequence[Item], tokens: int, seed: int, epoch: int) -> list[list[Item]]:
+def epoch_batches(
+    items: Sequence[Packed], tokens: int, seed: int, epoch: int
+) -> list[list[Packed]]:
     """Return the batches of an epoch, each of at most ``tokens`` tokens, padding included."""
     rng = random.Random(f"{seed} {epoch}")
     order = list(items)
     rng.shuffle(order)
     average = sum(map(len, order)) / max(1, len(order))
     size = max(1, int(_POOL * tokens / max(1.0, average)))
-    batches = []
+    batches: list[list[Packed]] = []
     for first in range(0, len(order), size):
         batches += _packed(sorted(order[first : first + size], key=len), tokens)
     rng.shuffle(batches)
     return batches
 
 
-def _packed(items: Sequence[Item], tokens: int) -> list[list[Item]]:
+def _packed(items: Sequence[Packed], tokens: int) -> list[list[Packed]]:
     """Return batches of items that come by rising length."""
-    batches: list[list[Item]] = [[]]
+    batches: list[list[Packed]] = [[]]
     for item in items:
         if batches[-1] and (len(batches[-1]) + 1) * len(item) > tokens:
             batches.append([])

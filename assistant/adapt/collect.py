@@ -24,7 +24,7 @@ from assistant.adapt.recipe import (
     Recipe,
     Source,
 )
-from assistant.adapt.samples import Sample, draw, is_held_back, question_hash
+from assistant.adapt.samples import Asked, Sample, draw, is_held_back, question_hash
 from assistant.errors import ConfigurationError
 from evals.case import CASES, Case, load_cases
 
@@ -85,7 +85,7 @@ def evaluation_questions(cases: Path = CASES) -> frozenset[str]:
 
 
 def check_allowed(
-    samples: Iterable[Sample], forbidden: frozenset[str], held_back: Iterable[str]
+    samples: Iterable[Asked], forbidden: frozenset[str], held_back: Iterable[str]
 ) -> None:
     """Make sure that nothing kept for measuring is trained on.
 

@@ -134,8 +134,12 @@ def is_traditional(text: str) -> bool:
 
 def planted(sample: Sample, fake: str, rng: random.Random) -> Sample:
     """Return the sample with an instruction to answer ``fake`` between two sentences."""
-    templates = _INSTRUCTIONS[detect_language(sample.passage)]
-    return _inserted(sample, rng.choice(templates).format(fake=fake), rng)
+    return _inserted(sample, instruction(sample.passage, fake, rng), rng)
+
+
+def instruction(passage: str, fake: str, rng: random.Random) -> str:
+    """Return an instruction to answer ``fake``, in the passage's language."""
+    return rng.choice(_INSTRUCTIONS[detect_language(passage)]).format(fake=fake)
 
 
 def dictated(sample: Sample, fake: str, rng: random.Random) -> Sample:

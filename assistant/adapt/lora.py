@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -38,10 +38,17 @@ def adapted(encoder: Any, training: Training) -> nn.Module:
     lora = LoraConfig(
         r=training.rank, lora_alpha=training.alpha, target_modules=_targets(base, training.layers)
     )
-    with warnings.catch_warnings():  # PEFT asks for what transformers has renamed
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+    with renamed_quietly():
         model: nn.Module = get_peft_model(base, lora)
     return model
+
+
+@contextmanager
+def renamed_quietly() -> Iterator[None]:
+    """Keep quiet that PEFT asks for what transformers has renamed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
+        yield
 
 
 def _targets(encoder: nn.Module, layers: int) -> list[str]:

@@ -86,7 +86,7 @@ class Processor:
         """
         trials = []
         for sample in deduplicated(held_back):
-            alike = [excerpt.text for excerpt in self._alike(sample)][:TRIAL_NEGATIVES]
+            alike = [excerpt.text for excerpt in self.alike(sample)][:TRIAL_NEGATIVES]
             trials.append(Trial(crops.dressed(sample), tuple(alike)))
         return trials
 
@@ -94,10 +94,10 @@ class Processor:
         """Yield all training samples of one question."""
         rng = random.Random(f"{self._seed} {sample.question} {sample.answer}")
         copies = self._copies[sample.source]
-        alike = self._negatives(sample) if sample.answerable else []
+        alike = self.negatives(sample) if sample.answerable else []
         for _ in range(copies):
             for made in self._copy(sample, alike, rng):
-                changed = self._planted(self._rewritten(made, rng), fakes, rng)
+                changed = self._planted(self.rewritten(made, rng), fakes, rng)
                 yield crops.dressed(changed)
 
     def _copy(
@@ -116,23 +116,20 @@ class Processor:
             if without:
                 yield without
 
-    def _negatives(self, sample: Sample) -> list[Sample]:
+    def negatives(self, sample: Sample) -> list[Sample]:
         """Return unanswerable samples of the same question, best-ranked passages first."""
+        return [unanswered(sample, excerpt) for excerpt in self.rivals(sample)]
+
+    def rivals(self, sample: Sample) -> list[Excerpt]:
+        """Return look-alikes that may be trained on, best first."""
         found = [
-            replace(
-                sample,
-                passage=excerpt.chunk.text,
-                start=NO_ANSWER,
-                end=NO_ANSWER,
-                title=excerpt.title,
-                heading=excerpt.chunk.heading,
-            )
-            for excerpt in self._alike(sample)
+            excerpt
+            for excerpt in self.alike(sample)
             if not self._withheld & {excerpt.document, knowledge_group(excerpt.document)}
         ]
         return found[: self._process.ranked]
 
-    def _alike(self, sample: Sample) -> Iterator[Excerpt]:
+    def alike(self, sample: Sample) -> Iterator[Excerpt]:
         """Yield what search finds for a question, best first, without what answers it."""
         for excerpt in self._library.search(sample.question):
             if self._may_answer(sample, excerpt):
@@ -151,15 +148,20 @@ class Processor:
             return True
         return detect_language(excerpt.chunk.text) != detect_language(sample.passage)
 
-    def _rewritten(self, sample: Sample, rng: random.Random) -> Sample:
+    def rewritten(self, sample: Sample, rng: random.Random) -> Sample:
         """Return the sample in the other Chinese script, as often as the recipe says."""
-        if detect_language(sample.passage) != "zh":
-            return sample
-        traditional = crops.is_traditional(sample.passage)
+        script = self.script(sample.passage, rng)
+        return (script and crops.converted(sample, script)) or sample
+
+    def script(self, passage: str, rng: random.Random) -> crops.Script | None:
+        """Return how to convert a passage, as often as the recipe says; None: not at all."""
+        if detect_language(passage) != "zh":
+            return None
+        traditional = crops.is_traditional(passage)
         share = self._process.simplified if traditional else self._process.traditional
         if rng.random() >= share:
-            return sample
-        return crops.converted(sample, "t2s" if traditional else "s2t") or sample
+            return None
+        return "t2s" if traditional else "s2t"
 
     def _planted(self, sample: Sample, fakes: Sequence[str], rng: random.Random) -> Sample:
         """Return the sample with an instruction in its passage, as often as the recipe says."""
@@ -171,6 +173,18 @@ class Processor:
         if rng.random() < self._process.planted:
             return crops.planted(sample, fake, rng)
         return sample
+
+
+def unanswered(sample: Sample, excerpt: Excerpt) -> Sample:
+    """Return the question of a sample with another passage, which does not answer it."""
+    return replace(
+        sample,
+        passage=excerpt.chunk.text,
+        start=NO_ANSWER,
+        end=NO_ANSWER,
+        title=excerpt.title,
+        heading=excerpt.chunk.heading,
+    )
 
 
 def deduplicated(samples: Iterable[Sample]) -> list[Sample]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from assistant.errors import ConfigurationError
 
@@ -109,27 +109,19 @@ class Process(_Part):
         return self
 
 
-class Training(_Part):
-    """How the model is taught.
+class _Training(_Part):
+    """What all trainings have.
 
-    ``layers`` is how many of the uppermost layers get an adapter (0: all). ``batch_tokens``
-    are the tokens of a step; ``eval_every`` and ``checkpoint_every`` are minutes. ``validation``
-    is the share of documents to choose the best state by, with ``validation_limit`` samples of
-    them. ``patience`` evaluations without a better score end the training. ``folds`` above 1
-    adds a cross-validation before the training itself. ``threads`` wait for each other: on
-    cores that others use as well, one is several times as fast as two.
+    ``batch_tokens`` are the tokens of a step; ``eval_every`` and ``checkpoint_every`` are
+    minutes. ``validation`` is the share of documents to choose the best state by, with
+    ``validation_limit`` samples of them. ``patience`` evaluations without a better score end
+    the training. ``threads`` wait for each other: on cores that others use as well, one is
+    several times as fast as two.
     """
 
-    rank: Count = 32
-    alpha: Count = 64
-    dropout: Share = 0.1
-    layers: Number = 0
-    learning_rate: Positive = 5e-4
-    head_learning_rate: Positive = 2e-3
     weight_decay: NotNegative = 0.01
     warmup: Share = 0.06
     clip: Positive = 1.0
-    answerable_weight: NotNegative = 0.5
     batch_tokens: Count = 4096
     epochs: Count = 3
     max_minutes: Positive = 60.0
@@ -138,28 +130,91 @@ class Training(_Part):
     eval_every: Positive = 5.0
     checkpoint_every: Positive = 5.0
     patience: Count = 6
-    folds: Number = 0
     threads: Count = 2
 
 
+class Training(_Training):
+    """How a reader is taught.
+
+    ``layers`` is how many of the uppermost layers get an adapter (0: all). ``folds`` above 1
+    adds a cross-validation before the training itself. ``start`` is the folder of an adapter of
+    the same rank and embedding model to go on from.
+    """
+
+    start: Path | None = None
+    rank: Count = 32
+    alpha: Count = 64
+    dropout: Share = 0.1
+    layers: Number = 0
+    learning_rate: Positive = 5e-4
+    head_learning_rate: Positive = 2e-3
+    answerable_weight: NotNegative = 0.5
+    folds: Number = 0
+
+
+class WriterTraining(_Training):
+    """How a writer is taught.
+
+    ``base`` is the model below the adapter: ``embedded``, a folder, or a Hugging Face name.
+    ``targets`` are the names of the linear layers that get one, as the model's code has them.
+    ``device`` and ``dtype`` ``auto``: a GPU where there is one, bfloat16 where it or the
+    processor computes in that. ``gradient_checkpointing`` takes less memory and more time.
+    ``vocabulary`` ``seen`` counts the loss over the tokens that the samples hold, in place of
+    all: a small model with a large vocabulary spends most of its time on the others.
+    ``answer_tokens`` bounds what it writes when it is measured.
+    """
+
+    base: Annotated[str, Field(min_length=1)] = "embedded"
+    rank: Count = 16
+    alpha: Count = 32
+    dropout: Share = 0.05
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    )
+    learning_rate: Positive = 4e-4
+    device: str = "auto"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    gradient_checkpointing: bool = False
+    vocabulary: Literal["all", "seen"] = "all"
+    answer_tokens: Count = 160
+
+
+class Writing(_Part):
+    """What a writer is shown, and what it is to write.
+
+    ``passages`` are the least and the greatest number in a prompt; ``unanswerable`` is the share
+    of questions that none of them answers. ``form`` ``sentence`` copies the sentences around the
+    answer and cites their passage; ``point`` writes only the numbers of passage and sentences.
+    """
+
+    passages: tuple[int, int] = (1, 3)
+    unanswerable: Share = 0.15
+    form: Literal["sentence", "point"] = "sentence"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Writing:
+        if not 1 <= self.passages[0] <= self.passages[1] <= 9:
+            raise ValueError("passages are a least and a greatest number between 1 and 9")
+        return self
+
+
 class Recipe(_Part):
-    """A whole recipe.
+    """What the recipes of all kinds have.
 
     ``measured`` is how many held-back questions of each source are put to the result (0: all).
     ``adapters`` is the registry's folder; empty: ``adapters`` below the data directory.
     """
 
-    kind: Literal["reader"]
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     seed: int = 7
     sources: tuple[Source, ...] = Field(min_length=1)
     process: Process = Process()
-    training: Training = Training()
     measured: Number = 0
     adapters: Path | None = None
 
     @model_validator(mode="after")
-    def _distinct(self) -> Recipe:
+    def _distinct(self) -> Self:
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("each source needs a name of its own")
@@ -171,7 +226,27 @@ class Recipe(_Part):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
-def load_recipe(path: Path) -> Recipe:
+class ReaderRecipe(Recipe):
+    """A whole recipe of a reader."""
+
+    kind: Literal["reader"]
+    training: Training = Training()
+
+
+class WriterRecipe(Recipe):
+    """A whole recipe of a writer."""
+
+    kind: Literal["writer"]
+    writing: Writing = Writing()
+    training: WriterTraining = WriterTraining()
+
+
+_READ: TypeAdapter[ReaderRecipe | WriterRecipe] = TypeAdapter(
+    Annotated[ReaderRecipe | WriterRecipe, Field(discriminator="kind")]
+)
+
+
+def load_recipe(path: Path) -> ReaderRecipe | WriterRecipe:
     """Return the recipe of a file, or the one that ships under that name.
 
     Raises:
@@ -187,7 +262,7 @@ def load_recipe(path: Path) -> Recipe:
             f"{path} cannot be read as a recipe: {error}. Name a YAML file, or one of: {names}."
         ) from None
     try:
-        return Recipe.model_validate(content)
+        return _READ.validate_python(content)
     except ValidationError as error:
         where = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()

@@ -40,7 +40,7 @@ class Registry:
         """Keep an adapter under the next free number and return its folder; it is not in use yet.
 
         Args:
-            kind: ``reader``.
+            kind: ``reader`` or ``writer``.
             name: the recipe's.
             adapter: the folder whose files are copied.
             files: further texts by their names, such as the card.

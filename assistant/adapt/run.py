@@ -1,15 +1,15 @@
 """The whole chain of a recipe: collect, process, train, measure, register.
 
 Each stage leaves its result in the work folder, so that a run that was killed goes on where it
-was. What a stage does is told in its own module.
+was. What a stage does is told in its own module; the writer's chain is `run_writer`.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,11 @@ import numpy as np
 from assistant.adapt.adapter import write_facts
 from assistant.adapt.batches import split
 from assistant.adapt.card import card, scores_json
-from assistant.adapt.collect import check_allowed, collect
+from assistant.adapt.collect import Collected, check_allowed
 from assistant.adapt.measure import ALL, Outcome, calibrate, outcomes, summary, worse
 from assistant.adapt.passages import Library
 from assistant.adapt.process import Processor
-from assistant.adapt.recipe import Recipe
+from assistant.adapt.recipe import ReaderRecipe, WriterRecipe
 from assistant.adapt.registry import Registry, registry_folder
 from assistant.adapt.samples import (
     Sample,
@@ -34,31 +34,29 @@ from assistant.adapt.samples import (
     write_trials,
 )
 from assistant.adapt.train_reader import Trainer, untrained
-from assistant.adapt.watch import REFERENCE_FILE, Reference
+from assistant.adapt.watch import REFERENCE_FILE
+from assistant.adapt.work import (
+    RECIPE_FILE,
+    SAMPLES_FILE,
+    TRIALS_FILE,
+    Adapted,
+    Tell,
+    kept,
+    open_work,
+    processed,
+    reference,
+    told,
+)
 from assistant.embed import Embedder, load_embedder
-from assistant.errors import ConfigurationError
 from assistant.reader import Calibration, Reader, read_facts
 from assistant.settings import Settings
 
-RECIPE_FILE, DROPPED_FILE = "recipe.json", "dropped.json"
-SAMPLES_FILE, TRIALS_FILE = "samples.jsonl", "trials.jsonl"
-_LIBRARY, _TRAINING = "library", "training"
-_WATCHED = 300  # held-back questions whose nearness to the training is noted
+_TRAINING = "training"
 _BEFORE_LIMIT = 60  # questions put to the untrained reader, who knows nothing
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """A registered model; ``refusals`` say by what it is worse than the one that stays in use."""
-
-    folder: Path
-    refusals: dict[str, str]
 
 
 def adapt(
-    recipe: Recipe,
+    recipe: ReaderRecipe | WriterRecipe,
     settings: Settings,
     work: Path,
     tell: Tell,
@@ -78,15 +76,29 @@ def adapt(
         resume: go on with what is in ``work``, in place of starting anew.
 
     Raises:
-        ConfigurationError: a source or setting is missing, or ``work`` is of another recipe.
+        ConfigurationError: a source or a setting is missing, or ``work`` is of another recipe.
     """
-    _open_work(recipe, work, resume)
+    open_work(recipe, work, resume)
+    if isinstance(recipe, WriterRecipe):
+        from assistant.adapt.run_writer import adapt_writer
+
+        return adapt_writer(recipe, settings, work, tell)
+    return _adapt_reader(recipe, settings, work, tell)
+
+
+def _adapt_reader(recipe: ReaderRecipe, settings: Settings, work: Path, tell: Tell) -> Adapted:
     embedder = load_embedder(settings)
     samples, trials = prepare(recipe, settings, embedder, work, tell)
     adapter, minutes = teach(recipe, embedder, samples, work, tell)
-    made = _measured(Reader.load(adapter, embedder), trials, work / "outcomes.json", tell)
-    before = _measured(
-        untrained(recipe.seed, embedder), trials[:_BEFORE_LIMIT], work / "before.json", tell
+    made = kept(
+        work / "outcomes.json",
+        Outcome,
+        lambda: outcomes(Reader.load(adapter, embedder), trials, tell),
+    )
+    before = kept(
+        work / "before.json",
+        Outcome,
+        lambda: outcomes(untrained(recipe.seed, embedder), trials[:_BEFORE_LIMIT], tell),
     )
     calibration = read_facts(adapter).calibration
     scores = {
@@ -101,7 +113,8 @@ def adapt(
         "scores.json": scores_json(scores),
         "card.md": card(recipe, counts(samples), minutes, calibration, scores, refusals),
     }
-    _reference(samples, trials, embedder).save(adapter / REFERENCE_FILE)
+    held_back = [trial.gold.question for trial in trials]
+    reference((s.question for s in samples), held_back, embedder).save(adapter / REFERENCE_FILE)
     folder = registry.add(recipe.kind, recipe.name, adapter, files)
     if not refusals:
         registry.adopt(recipe.kind, folder)
@@ -109,29 +122,19 @@ def adapt(
     return Adapted(folder, refusals)
 
 
-def _reference(samples: Sequence[Sample], trials: Sequence[Trial], embedder: Embedder) -> Reference:
-    """Return what later questions are compared with: those taught, and those held back."""
-    taught = sorted({sample.question for sample in samples})
-    held_back = [trial.gold.question for trial in trials][:_WATCHED]
-    return Reference.of(taught, held_back, embedder.embed_question)
-
-
 def prepare(
-    recipe: Recipe, settings: Settings, embedder: Embedder, work: Path, tell: Tell
+    recipe: ReaderRecipe, settings: Settings, embedder: Embedder, work: Path, tell: Tell
 ) -> tuple[list[Sample], list[Trial]]:
     """Collect and process, unless the work folder holds the result already; return it."""
-    if not (work / TRIALS_FILE).exists():
-        with Library(work / _LIBRARY, settings) as library:
-            collected = collect(recipe, library, tell)
-            processor = Processor(recipe, library, embedder.count_tokens, collected.held_back)
-            made = processor.samples(collected.training, tell)
-            check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
-            write_samples(work / SAMPLES_FILE, made)
-            trials = processor.trials(collected.held_back)
-            (work / DROPPED_FILE).write_text(json.dumps(collected.dropped, indent=2), "utf-8")
-            write_trials(work / TRIALS_FILE, trials)
-            for reason, number in collected.dropped.items():
-                tell(f"collect: dropped {number}: {reason}")
+
+    def process(library: Library, collected: Collected) -> None:
+        processor = Processor(recipe, library, embedder.count_tokens, collected.held_back)
+        made = processor.samples(collected.training, tell)
+        check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
+        write_samples(work / SAMPLES_FILE, made)
+        write_trials(work / TRIALS_FILE, processor.trials(collected.held_back))
+
+    processed(recipe, settings, work, tell, process)
     samples = read_samples(work / SAMPLES_FILE)
     for name, number in counts(samples).items():
         tell(f"process: {name}: {number}")
@@ -139,7 +142,7 @@ def prepare(
 
 
 def teach(
-    recipe: Recipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
+    recipe: ReaderRecipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
 ) -> tuple[Path, float]:
     """Train and calibrate; return the adapter and the minutes of training.
 
@@ -160,7 +163,7 @@ def teach(
 
 
 def _cross_validate(
-    recipe: Recipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
+    recipe: ReaderRecipe, embedder: Embedder, samples: Sequence[Sample], work: Path, tell: Tell
 ) -> None:
     """Train once for each fold, and tell the scores on the folds left out."""
     folds = recipe.training.folds
@@ -191,34 +194,5 @@ def _refusals(
         return {}
     tell(f"register: measuring {current.name}, which is in use, on the same questions")
     theirs = outcomes(Reader.load(current, embedder), trials, tell)
-    found = worse(theirs, read_facts(current).calibration.threshold, made, calibration.threshold)
-    return {
-        name: f"{d.mean.value:+.3f} ({d.mean.low:+.3f} to {d.mean.high:+.3f}, p = {d.p:.3f})"
-        for name, d in found.items()
-    }
-
-
-def _measured(reader: Reader, trials: Sequence[Trial], file: Path, tell: Tell) -> list[Outcome]:
-    """Return the outcomes that a file holds already, else measure and keep them there."""
-    if file.exists():
-        return [Outcome(**row) for row in json.loads(file.read_text("utf-8"))]
-    made = outcomes(reader, trials, tell)
-    partial = file.with_suffix(".part")
-    partial.write_text(json.dumps([asdict(outcome) for outcome in made]), "utf-8")
-    partial.replace(file)
-    return made
-
-
-def _open_work(recipe: Recipe, work: Path, resume: bool) -> None:
-    """Make the work folder; keep what is in it only if that is of this recipe and wanted."""
-    file = work / RECIPE_FILE
-    if file.exists() and not resume:
-        raise ConfigurationError(
-            f"{work} holds an earlier run. Go on with it by --resume, or name another --work."
-        )
-    if file.exists() and Recipe.model_validate_json(file.read_text("utf-8")) != recipe:
-        raise ConfigurationError(
-            f"{work} is of another recipe, or the recipe was changed. Name another --work."
-        )
-    work.mkdir(parents=True, exist_ok=True)
-    file.write_text(recipe.model_dump_json(indent=2), "utf-8")
+    before_at = read_facts(current).calibration.threshold
+    return told(worse(theirs, before_at, made, calibration.threshold))

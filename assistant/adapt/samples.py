@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from assistant.errors import ConfigurationError
 from assistant.text import fold
@@ -22,6 +22,34 @@ from assistant.types import Language
 NO_ANSWER = -1
 _HASH_CHARACTERS = 16
 _NOT_A_WORD = re.compile(r"[\W_]+")
+
+
+class OfDocument(Protocol):
+    """Whatever belongs to a document, and so to one split."""
+
+    @property
+    def group(self) -> str:
+        """The document's hash; see `group_of`."""
+
+
+class Asked(OfDocument, Protocol):
+    """A sample of any kind: a question, where it is from, and whether it can be answered."""
+
+    @property
+    def question(self) -> str:
+        """The question."""
+
+    @property
+    def source(self) -> str:
+        """The name of its source in the recipe."""
+
+    @property
+    def language(self) -> Language:
+        """The question's."""
+
+    @property
+    def answerable(self) -> bool:
+        """Whether what it shows holds the answer."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +146,7 @@ def draw(*parts: object) -> float:
 
 def write_samples(file: Path, samples: Iterable[Sample]) -> None:
     """Write samples as JSON lines; the file appears whole or not at all."""
-    _write(file, (asdict(sample) for sample in samples))
+    write_rows(file, (asdict(sample) for sample in samples))
 
 
 def read_samples(file: Path) -> list[Sample]:
@@ -128,33 +156,33 @@ def read_samples(file: Path) -> list[Sample]:
         ConfigurationError: the file is missing or was written by another version.
     """
     try:
-        return [_sample(row) for row in _read(file)]
+        return [_sample(row) for row in read_rows(file)]
     except (KeyError, TypeError) as error:
-        raise _unreadable(file, error) from None
+        raise unreadable(file, error) from None
 
 
 def write_trials(file: Path, trials: Iterable[Trial]) -> None:
     """Write held-back questions as JSON lines; the file appears whole or not at all."""
-    _write(file, (asdict(trial) for trial in trials))
+    write_rows(file, (asdict(trial) for trial in trials))
 
 
 def read_trials(file: Path) -> list[Trial]:
     """Return the held-back questions of a file; see `read_samples`."""
     try:
-        return [Trial(_sample(row["gold"]), tuple(row["negatives"])) for row in _read(file)]
+        return [Trial(_sample(row["gold"]), tuple(row["negatives"])) for row in read_rows(file)]
     except (KeyError, TypeError) as error:
-        raise _unreadable(file, error) from None
+        raise unreadable(file, error) from None
 
 
-def data_hash(samples: Iterable[Sample]) -> str:
-    """Return a fingerprint of samples in their order."""
+def data_hash(samples: Iterable[Any]) -> str:
+    """Return a fingerprint of samples of any kind in their order."""
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(json.dumps(asdict(sample), ensure_ascii=False).encode())
     return digest.hexdigest()[:_HASH_CHARACTERS]
 
 
-def counts(samples: Sequence[Sample]) -> dict[str, int]:
+def counts(samples: Sequence[Asked]) -> dict[str, int]:
     """Return how many samples there are by source, language and answerability."""
     keys = Counter(
         f"{s.source}, {s.language}, {'answerable' if s.answerable else 'unanswerable'}"
@@ -167,18 +195,20 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HASH_CHARACTERS]
 
 
-def _write(file: Path, rows: Iterable[object]) -> None:
+def write_rows(file: Path, rows: Iterable[object]) -> None:
+    """Write JSON lines; the file appears whole or not at all."""
     partial = file.with_name(file.name + ".part")
     with partial.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     partial.replace(file)
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines; see `read_samples`."""
     try:
         return [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
     except (OSError, ValueError) as error:
-        raise _unreadable(file, error) from None
+        raise unreadable(file, error) from None
 
 
 def _sample(row: dict[str, Any]) -> Sample:
@@ -186,7 +216,8 @@ def _sample(row: dict[str, Any]) -> Sample:
     return Sample(**{**row, **lists})
 
 
-def _unreadable(file: Path, error: Exception) -> ConfigurationError:
+def unreadable(file: Path, error: Exception) -> ConfigurationError:
+    """Return the error for a file that holds no samples."""
     return ConfigurationError(
         f"{file} cannot be read as samples ({error}). Delete the work folder and run anew."
     )

@@ -1,34 +1,32 @@
 """Teaching a reader: LoRA on the embedding model's encoder, heads trained in full.
 
-A plain loop: batches by tokens, AdamW, warmup and cosine, early stopping on a validation
-split. It stops at its time limit and goes on from its checkpoint. It makes no samples and
-registers nothing.
+The loop is that of all trainings. It makes no samples and registers nothing.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from peft.helpers import disable_input_dtype_casting
-from torch import nn
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from assistant.adapt.adapter import write_adapter
-from assistant.adapt.batches import Item, encoded, epoch_batches
+from assistant.adapt.batches import Item, encoded
+from assistant.adapt.loop import Found, Loop
 from assistant.adapt.lora import adapted, autocast, lora_tensors
-from assistant.adapt.progress import Clock, Position, Tell
-from assistant.adapt.recipe import Recipe
+from assistant.adapt.progress import Tell
+from assistant.adapt.recipe import ReaderRecipe, Training
 from assistant.adapt.samples import Sample
 from assistant.adapt.scores import area, best_f1
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
 from assistant.pairs import PairTokenizer
 from assistant.reader import (
+    WEIGHTS_FILE,
     Calibration,
     Facts,
     Reader,
@@ -37,11 +35,9 @@ from assistant.reader import (
     encoder_of,
     forward,
     new_heads,
+    read_facts,
     span_of,
 )
-
-CHECKPOINT_FILE = "checkpoint.pt"
-BEST_FOLDER = "best"
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Validation:
         return (self.f1 + self.auc) / 2
 
 
-class Trainer:
+class Trainer(Loop[Item]):
     """One training of a reader.
 
     Args:
@@ -68,26 +64,26 @@ class Trainer:
         tell: is told of the progress, a line at a time.
     """
 
-    def __init__(self, recipe: Recipe, embedder: Embedder, folder: Path, tell: Tell) -> None:
-        self.position = Position()
-        self._recipe = recipe
-        self._training = recipe.training
-        self._folder = folder
-        self._tell = tell
+    _training: Training
+
+    def __init__(self, recipe: ReaderRecipe, embedder: Embedder, folder: Path, tell: Tell) -> None:
+        super().__init__(recipe, folder, tell)
         self._facts = Facts(embedder.fingerprint, self._training.rank, self._training.alpha)
-        torch.set_num_threads(self._training.threads)
-        torch.manual_seed(recipe.seed)
         encoder, tokenizer = encoder_of(embedder)
         self.tokenizer = PairTokenizer(tokenizer)
-        self.encoder = adapted(encoder, self._training)
+        self.model = adapted(encoder, self._training)
         self.heads = new_heads(encoder.config.hidden_size).to(encoder.device)
         self._autocast = autocast(encoder)
-        self._optimizer = self._new_optimizer()
+        adapter = [p for p in self.model.parameters() if p.requires_grad]
+        self._optimize(
+            (adapter, self._training.learning_rate),
+            (list(self.heads.parameters()), self._training.head_learning_rate),
+        )
+        if self._training.start:
+            self._start_from(self._training.start)
 
     def train(self, training: Sequence[Sample], validation: Sequence[Sample]) -> Path:
         """Teach until the epochs, the time or the patience are over; return the best's folder.
-
-        It goes on from the checkpoint where there is one.
 
         Args:
             training: samples to teach with.
@@ -95,80 +91,25 @@ class Trainer:
         """
         items = encoded(training, self.tokenizer)
         held = encoded(validation[: self._training.validation_limit], self.tokenizer)
-        self._tell(f"train: {len(items)} samples, {sum(map(len, items))} tokens an epoch")
-        self._resume()
-        if not self._over:
-            self._run(items, held)
-        return self._folder / BEST_FOLDER
+        return self.run(items, held)
 
-    @property
-    def _over(self) -> bool:
-        return (
-            self.position.epoch >= self._training.epochs
-            or self.position.seconds >= self._training.max_minutes * 60
-            or self.position.misses >= self._training.patience
-        )
-
-    def _run(self, items: Sequence[Item], held: Sequence[Item]) -> None:
-        clock = Clock(self._tell)
-        begun = time.monotonic() - self.position.seconds
-        while not self._over:
-            plan = epoch_batches(
-                items, self._training.batch_tokens, self._recipe.seed, self.position.epoch
-            )
-            for batch in plan[self.position.batch :]:
-                progress = self._progress(len(plan))
-                started = time.monotonic()
-                loss = self._step(batch, progress)
-                took = time.monotonic() - started
-                self.position.batch += 1
-                self.position.seconds = time.monotonic() - begun
-                clock.report(self.position, loss, progress, sum(map(len, batch)) / took)
-                if clock.due("evaluate", self._training.eval_every):
-                    self._evaluate(held)
-                if clock.due("checkpoint", self._training.checkpoint_every):
-                    self._save()
-                if self._over:
-                    break
-            else:
-                self.position.epoch, self.position.batch = self.position.epoch + 1, 0
-        self._evaluate(held)
-        self._save()
-
-    def _progress(self, batches: int) -> float:
-        """Return how much of the training is over, 0 to 1: by batches or by time, if that ends it.
-
-        The learning rate follows it, so that it has come down whenever the training ends.
-        """
-        done = self.position.epoch + self.position.batch / batches
-        spent = self.position.seconds / (60 * self._training.max_minutes)
-        return min(1.0, max(done / self._training.epochs, spent))
-
-    def _step(self, batch: Sequence[Item], progress: float) -> float:
-        """Take one step and return its loss."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["peak"] * schedule(progress, self._training.warmup)
-        self.encoder.train()
-        with self._autocast(), disable_input_dtype_casting(self.encoder):
+    def loss(self, batch: Sequence[Item]) -> torch.Tensor:
+        """Return the loss of a batch."""
+        with self._autocast(), disable_input_dtype_casting(self.model):
             scores = forward(
-                self.encoder, self.heads, [i.window for i in batch], self.tokenizer.padding
+                self.model, self.heads, [i.window for i in batch], self.tokenizer.padding
             )
-        loss = loss_of(scores, batch, self._training.answerable_weight)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._parameters(), self._training.clip)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return float(loss.detach())
+        return loss_of(scores, batch, self._training.answerable_weight)
 
     def validate(self, held: Sequence[Item]) -> Validation:
         """Return the measures of the present state."""
-        self.encoder.eval()
+        self.model.eval()
         losses, f1s, logits, answerable = [], [], [], []
         for places in batches(list(map(len, held)), self._training.batch_tokens):
             batch = [held[place] for place in places]
             windows = [item.window for item in batch]
             with torch.inference_mode(), self._autocast():
-                scores = forward(self.encoder, self.heads, windows, self.tokenizer.padding)
+                scores = forward(self.model, self.heads, windows, self.tokenizer.padding)
             loss = loss_of(scores, batch, self._training.answerable_weight)
             losses += [float(loss)] * len(batch)
             logits += scores.answerable.tolist()
@@ -180,79 +121,29 @@ class Trainer:
                     f1s.append(best_f1(text, item.sample.answers))
         return Validation(_mean(losses), _mean(f1s), area(logits, answerable))
 
+    def evaluate(self, held: Sequence[Item]) -> Found:
+        """Return the measures of the present state and what it is chosen by."""
+        found = self.validate(held)
+        return Found(found.score, asdict(found))
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the adapter and the heads, named as an adapter folder names them."""
         heads = {f"heads.{name}": tensor for name, tensor in self.heads.state_dict().items()}
-        return {**lora_tensors(self.encoder), **heads}
+        return {**lora_tensors(self.model), **heads}
 
-    def _evaluate(self, held: Sequence[Item]) -> None:
-        found = self.validate(held)
-        position = self.position
-        position.history.append({"seconds": position.seconds, **asdict(found)})
-        better = found.score > position.best
-        position.best = max(position.best, found.score)
-        position.misses = 0 if better else position.misses + 1
-        if better:
-            self._write_best()
-        self._tell(
-            f"validation: loss {found.loss:.3f}, F1 {found.f1:.3f}, AUC {found.auc:.3f}"
-            f"{' (best)' if better else ''}"
-        )
+    def write(self, folder: Path) -> None:
+        """Write the present adapter as the product loads it."""
+        write_adapter(folder, self.tensors(), self._facts)
 
-    def _write_best(self) -> None:
-        """Write the best adapter; each of its files is the old or the new one at any moment."""
-        best, partial = self._folder / BEST_FOLDER, self._folder / f"{BEST_FOLDER}.part"
-        for folder in (best, partial):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_adapter(partial, self.tensors(), self._facts)
-        for file in partial.iterdir():
-            file.replace(best / file.name)
-        partial.rmdir()
-
-    def _save(self) -> None:
-        """Write the checkpoint; it is the old or the new one at any moment."""
-        state = {
-            "position": asdict(self.position),
-            "tensors": self.tensors(),
-            "optimizer": self._optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            "recipe": self._recipe.hash,
-        }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f"{CHECKPOINT_FILE}.part"
-        torch.save(state, partial)
-        partial.replace(self._folder / CHECKPOINT_FILE)
-
-    def _resume(self) -> None:
-        file = self._folder / CHECKPOINT_FILE
-        if not file.exists():
-            return
-        state = torch.load(file, weights_only=True)
-        if state["recipe"] != self._recipe.hash:
+    def _start_from(self, adapter: Path) -> None:
+        facts = read_facts(adapter)
+        if (facts.embedding_model, facts.rank) != (self._facts.embedding_model, self._facts.rank):
             raise ConfigurationError(
-                f"{file} is of another recipe. Delete the work folder, or name another one."
+                f"{adapter} has rank {facts.rank} and the embedding model "
+                f"{facts.embedding_model}; this training has {self._facts.rank} and "
+                f"{self._facts.embedding_model}. Give the recipe the same, or no `start`."
             )
-        self.position = Position(**state["position"])
-        with torch.no_grad():
-            for name, tensor in self.tensors().items():
-                tensor.copy_(state["tensors"][name])
-        self._optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        self._tell(
-            f"train: going on at epoch {self.position.epoch + 1}, batch {self.position.batch + 1}"
-        )
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [p for group in self._optimizer.param_groups for p in group["params"]]
-
-    def _new_optimizer(self) -> torch.optim.AdamW:
-        adapter = [p for p in self.encoder.parameters() if p.requires_grad]
-        rates = (self._training.learning_rate, self._training.head_learning_rate)
-        groups = [
-            {"params": list(parameters), "lr": rate, "peak": rate}
-            for parameters, rate in zip((adapter, self.heads.parameters()), rates, strict=True)
-        ]
-        return torch.optim.AdamW(groups, weight_decay=self._training.weight_decay)
+        self._load(load_file(adapter / WEIGHTS_FILE))
 
 
 def loss_of(scores: Scores, batch: Sequence[Item], answerable_weight: float) -> torch.Tensor:
@@ -264,13 +155,6 @@ def loss_of(scores: Scores, batch: Sequence[Item], answerable_weight: float) -> 
     span = functional.cross_entropy(scores.start, start) + functional.cross_entropy(scores.end, end)
     whether = functional.binary_cross_entropy_with_logits(scores.answerable, there)
     return span / 2 + answerable_weight * whether
-
-
-def schedule(progress: float, warmup: float) -> float:
-    """Return the share of the peak learning rate: a linear rise, then a half cosine to 0."""
-    if progress < warmup:
-        return progress / warmup + 1e-3
-    return (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
 
 
 def untrained(seed: int, embedder: Embedder) -> Reader:

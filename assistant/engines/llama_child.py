@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,7 @@ from assistant.engines.llama_model import LlamaModel, Request
 from assistant.errors import AssistantError, ModelError
 from assistant.pipes import receive, send
 from assistant.settings import Settings
+from assistant.writer import ADAPTER_FILE, chosen_writer, read_writer_facts
 
 Reply = Callable[[int, str, Any], None]
 
@@ -51,11 +53,12 @@ def serve() -> None:
             send(replies, [ident, kind, value])
 
     try:
-        model = open_model(Settings(**(receive(sys.stdin.buffer) or {})))
+        settings = Settings(**(receive(sys.stdin.buffer) or {}))
+        model = open_model(settings, chosen_writer(settings, gguf_file(settings)))
     except AssistantError as error:
         reply(0, "error", [type(error).__name__, str(error)])
         return
-    reply(0, "ready", [model.window, model.form])
+    reply(0, "ready", [model.window, model.form, model.writer])
     writer = _Writer(model, reply)
     while (request := receive(sys.stdin.buffer)) is not None:
         ident, task, value = request
@@ -99,8 +102,12 @@ class _Writer:
                 self._reply(ident, "error", [type(error).__name__, str(error)])
 
 
-def open_model(settings: Settings) -> LlamaModel:
+def open_model(settings: Settings, writer: Path | None = None) -> LlamaModel:
     """Load the model of ``settings.llm_model`` and compute once, so that no asker waits for it.
+
+    Args:
+        settings: of the model.
+        writer: the folder of a taught writer to put into it.
 
     Raises:
         ModelError: the model is missing or does not load.
@@ -119,18 +126,22 @@ def open_model(settings: Settings) -> LlamaModel:
             n_threads=threads,
             n_threads_batch=threads,
             n_gpu_layers=settings.llm_gpu_layers,
+            lora_path=str(writer / ADAPTER_FILE) if writer else None,
             verbose=False,
         )
         llama.eval([max(llama.token_bos(), 0)])  # reads the weights in; forgotten again
         llama.reset()
-        return LlamaModel(native, llama, known_form(settings))
+        form = read_writer_facts(writer).form if writer else None
+        return LlamaModel(native, llama, known_form(settings), form)
     except ModelError:
         raise
     except Exception as error:
         why = "; ".join([*_complaints(), str(error)])
+        off = " (ASSISTANT_WRITER=off goes without)"
+        within = f" with the adapter {writer}{off}" if writer else ""
         raise ModelError(
-            f"llama.cpp cannot load {path} ({why}). If the file is damaged, fetch it again; if "
-            "its kind is unknown, upgrade llama-cpp-python; if memory is short, lower "
+            f"llama.cpp cannot load {path}{within} ({why}). If the file is damaged, fetch it "
+            "again; if its kind is unknown, upgrade llama-cpp-python; if memory is short, lower "
             "ASSISTANT_LLM_CONTEXT or choose a smaller model."
         ) from error
 

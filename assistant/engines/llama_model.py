@@ -17,9 +17,10 @@ from assistant.engines.chat import ChatTemplate, PlainMessage
 from assistant.engines.stops import StopFilter
 from assistant.errors import EngineError, ModelError, RequestRefusedError
 from assistant.types import PromptForm
+from assistant.writer import Form
 
 # Base models fall into loops; 1.1 breaks most of them and still lets them copy. Models
-# that chat are trained out of it.
+# that chat are trained out of it, and so are taught writers, who have to copy.
 _REPEAT_PENALTY = {"chat": 1.0, "completion": 1.1}
 
 
@@ -56,12 +57,19 @@ class LlamaModel:
         native: the package ``llama_cpp``.
         llama: its ``Llama``, loaded.
         form: of the prompts; None: ``chat`` when the model carries a chat template.
+        writer: the form of the taught writer whose adapter is in it, if one is.
 
     Raises:
         ModelError: the model cannot chat, but is asked to.
     """
 
-    def __init__(self, native: ModuleType, llama: Any, form: PromptForm | None) -> None:
+    def __init__(
+        self,
+        native: ModuleType,
+        llama: Any,
+        form: PromptForm | None,
+        writer: Form | None = None,
+    ) -> None:
         self._native = native
         self._llama = llama
         self._vocab = self._native.llama_model_get_vocab(llama.model)
@@ -71,6 +79,7 @@ class LlamaModel:
         trained = int(llama.metadata.get(f"{family}.context_length", llama.n_ctx()))
         self.window: int = min(llama.n_ctx(), trained)
         template = llama.metadata.get("tokenizer.chat_template", "")
+        self.writer = writer
         self.form: PromptForm = form or ("chat" if template else "completion")
         if self.form == "chat":
             self._chat = self._chat_template(template)
@@ -118,7 +127,7 @@ class LlamaModel:
                 next(llama.generate(tokens[:end], temp=0.0))
                 yield Piece()
             llama.set_seed(request.seed)
-            penalty = _REPEAT_PENALTY[self.form]
+            penalty = 1.0 if self.writer else _REPEAT_PENALTY[self.form]
             for token in llama.generate(tokens, temp=request.temperature, repeat_penalty=penalty):
                 if self._native.llama_vocab_is_eog(self._vocab, token):
                     reason = "stop"

@@ -22,10 +22,17 @@ from typing import IO, Any
 
 from assistant.engines.llama_model import Piece, Request
 from assistant.engines.worker import LostError
-from assistant.errors import EngineError, ModelError, RequestRefusedError
+from assistant.errors import (
+    AssistantError,
+    ConfigurationError,
+    EngineError,
+    ModelError,
+    RequestRefusedError,
+)
 from assistant.pipes import receive, send
 from assistant.settings import Settings
 from assistant.types import PromptForm
+from assistant.writer import Form
 
 _STOP_TIMEOUT_S = 2.0
 # -c, not -m: the caller's main module is not imported, so scripts without a main guard work.
@@ -33,7 +40,10 @@ _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from assistant.engines.llama_child import serve; serve()"
 )
-_KINDS = {kind.__name__: kind for kind in (EngineError, ModelError, RequestRefusedError)}
+_KINDS: dict[str, type[AssistantError]] = {
+    kind.__name__: kind
+    for kind in (ConfigurationError, EngineError, ModelError, RequestRefusedError)
+}
 # Longer without a sign of life, and it hangs: one step is a batch of tokens or one token.
 _STALL_S = 300.0
 _MOST_LOADING_S = 1800.0
@@ -58,9 +68,12 @@ class LlamaProcess:
         threading.Thread(target=self._read, name="llama.cpp replies", daemon=True).start()
         # By the pipe: a command line is everybody's to read.
         names = [name for name in Settings.model_fields if name.startswith("llm_")]
-        self._send(settings.model_dump(mode="json", include={*names, "cache_dir"}))
+        self._send(
+            settings.model_dump(mode="json", include={*names, "cache_dir", "data_dir", "writer"})
+        )
         self.window = 0
         self.form: PromptForm = "completion"
+        self.writer: Form | None = None
 
     def wait_until_ready(self) -> None:
         """Wait until the model is loaded.
@@ -68,7 +81,7 @@ class LlamaProcess:
         Raises:
             ModelError: it is missing or does not load.
         """
-        self.window, self.form = self._receive(self._replies[0], _MOST_LOADING_S)
+        self.window, self.form, self.writer = self._receive(self._replies[0], _MOST_LOADING_S)
 
     @property
     def pid(self) -> int:

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -19,13 +20,22 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr, model_validator
 
-from assistant.engines.base import WritingEngine, plain_messages, waiting_chunk
+from assistant.engines.base import (
+    Evidence,
+    WritingEngine,
+    evidence_of,
+    plain_messages,
+    waiting_chunk,
+)
 from assistant.engines.gguf import known_form
 from assistant.engines.llama_model import Piece, Request
 from assistant.engines.llama_process import LlamaProcess
 from assistant.engines.worker import Waiting, Worker
+from assistant.prompts import PromptName, numbered
 from assistant.settings import Settings
+from assistant.text import detect_language
 from assistant.types import PromptForm
+from assistant.writer import PROMPTS, resolved
 
 
 class LlamaCppEngine(WritingEngine):
@@ -61,6 +71,12 @@ class LlamaCppEngine(WritingEngine):
     def form(self) -> PromptForm:
         """As set; else ``chat`` when the model carries a chat template, which may load it."""
         return known_form(self.settings) or self._worker.start().form
+
+    @property
+    def prompt_name(self) -> PromptName:
+        """That of the writer whose adapter is in the model, if one is; asking loads the model."""
+        writer = self._worker.start().writer
+        return PROMPTS[writer] if writer else super().prompt_name
 
     @property
     def context_tokens(self) -> int:
@@ -104,7 +120,12 @@ class LlamaCppEngine(WritingEngine):
             settings.temperature if temperature is None else temperature,
             seed,
         )
-        for piece in self._worker.run(lambda model: model.write(request), cancel, asker):
+        pieces: Iterator[Piece | Waiting] = self._worker.run(
+            lambda model: model.write(request), cancel, asker
+        )
+        if self._worker.start().writer == "point":
+            pieces = _pointed(pieces, evidence_of(messages))
+        for piece in pieces:
             if isinstance(piece, Waiting):
                 yield waiting_chunk(piece.ahead)
             elif piece.text or piece.finish_reason:
@@ -132,6 +153,23 @@ class _Running:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+
+def _pointed(pieces: Iterator[Piece | Waiting], evidence: Evidence) -> Iterator[Piece | Waiting]:
+    """Yield what a writer's pointer points at, in place of the pointer."""
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, Waiting):
+            yield piece
+            continue
+        text += piece.text
+        if piece.finish_reason:
+            shown = [
+                numbered(p.marker, p.title, p.heading, p.text, "sentences")
+                for p in evidence.passages
+            ]
+            said = resolved(text, shown, detect_language(evidence.question))
+            yield replace(piece, text=said)
 
 
 def _chunk(piece: Piece, model_name: str) -> ChatGenerationChunk:

@@ -1,5 +1,10 @@
 """Any server that speaks OpenAI's API, vLLM first, as a LangChain chat model.
 
+A writer that `assistant adapt` taught is a LoRA adapter of its base model, which vLLM serves
+under a name of its own: ``vllm serve BASE --enable-lora --lora-modules
+assistant-writer=FOLDER``, with `vllm_model` set to ``assistant-writer``, by which it is also
+known that it wants the prompt it was taught.
+
 LangChain's own client does the talking. This module asks the server what it is, gives it the
 prompt in the form its model wants, and makes sure that an answer which was cut off is not taken
 for a whole one. Which server, and what to do when it fails, others decide.
@@ -30,8 +35,10 @@ from assistant.errors import (
     EngineError,
     RequestRefusedError,
 )
+from assistant.prompts import PromptName
 from assistant.settings import Settings
 from assistant.types import PromptForm
+from assistant.writer import PROMPTS, SERVED_NAME
 
 _CONNECT_TIMEOUT_S = 3.0
 # What a working server says of itself at once; a hung one must not hold up every asker.
@@ -105,6 +112,11 @@ class OpenAICompatibleEngine(WritingEngine):
     def form(self) -> PromptForm:
         """As set; else ``chat`` when the server's model has a chat template."""
         return self.served.form
+
+    @property
+    def prompt_name(self) -> PromptName:
+        """That of a taught writer, where the server offers one under the name for it."""
+        return PROMPTS["sentence"] if self.served.name == SERVED_NAME else super().prompt_name
 
     @property
     def context_tokens(self) -> int:

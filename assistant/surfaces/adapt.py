@@ -17,19 +17,19 @@ from assistant.errors import ConfigurationError
 if TYPE_CHECKING:
     from assistant.adapt.registry import Registry
 
-_LIBRARIES = ("torch", "transformers", "peft", "sklearn", "scipy")
+_LIBRARIES = ("torch", "transformers", "peft", "gguf", "sklearn", "scipy")
 
 app = typer.Typer(
     help="Teach the small models with your own questions: collect, process, train, measure.",
     no_args_is_help=True,
 )
 
-Kind = Annotated[str, typer.Argument(help="What was taught: reader.")]
+Kind = Annotated[str, typer.Argument(help="What was taught: reader or writer.")]
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or reader-small, reader-full.")],
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a recipe that ships.")],
     work: Annotated[
         Path | None, typer.Option("--work", help="Where each stage leaves its result.")
     ] = None,

@@ -1,0 +1,180 @@
+"""The chain of a writer's recipe: collect, process, train, measure, register.
+
+A writer on the embedded model is measured through llama.cpp, as the product uses it; one on
+another model by transformers. What a stage does is told in its own module.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from assistant.adapt.batches import split
+from assistant.adapt.card import scores_json, writer_card
+from assistant.adapt.causal import load_base, with_adapter, write_by
+from assistant.adapt.collect import Collected, check_allowed
+from assistant.adapt.measure import ALL
+from assistant.adapt.measure_writer import (
+    Write,
+    WriterOutcome,
+    writer_summary,
+    writer_worse,
+    written,
+)
+from assistant.adapt.passages import Library
+from assistant.adapt.recipe import WriterRecipe
+from assistant.adapt.registry import Registry, registry_folder
+from assistant.adapt.samples import counts, data_hash
+from assistant.adapt.train_writer import WriterTrainer
+from assistant.adapt.watch import REFERENCE_FILE
+from assistant.adapt.work import (
+    RECIPE_FILE,
+    SAMPLES_FILE,
+    TRIALS_FILE,
+    Adapted,
+    Tell,
+    kept,
+    processed,
+    reference,
+    told,
+)
+from assistant.adapt.writing import (
+    WriterProcessor,
+    WriterSample,
+    read_writer_samples,
+    write_writer_samples,
+)
+from assistant.embed import load_embedder
+from assistant.engines.gguf import EMBEDDED
+from assistant.engines.llama_child import open_model
+from assistant.engines.llama_model import LlamaModel, Request
+from assistant.settings import Settings
+from assistant.writer import Form, prompt_of, prompt_text, read_writer_facts
+
+NOTICE_FILE = "NOTICE"
+# Section 3.1 of the terms asks for this very sentence in a file of this name.
+GEMMA_NOTICE = (
+    "Gemma is provided under and subject to the Gemma Terms of Use found at "
+    "ai.google.dev/gemma/terms"
+)
+_CHANGED = "This adapter changes what Gemma 3 270M writes; the terms and their use policy bind it"
+_BEFORE_LIMIT = 60  # questions put to the model as it is
+
+
+def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tell) -> Adapted:
+    """Run a writer's recipe in its open work folder; see `run.adapt`."""
+    samples, trials = prepare(recipe, settings, work, tell)
+    adapter, minutes = teach(recipe, settings, samples, work, tell)
+    form = recipe.writing.form
+
+    def measured(folder: Path | None, asked: Sequence[WriterSample]) -> list[WriterOutcome]:
+        with _writing(recipe, settings, folder) as write:
+            return written(write, form, asked, tell)
+
+    made = kept(work / "outcomes.json", WriterOutcome, lambda: measured(adapter, trials))
+    before = kept(
+        work / "before.json", WriterOutcome, lambda: measured(None, trials[:_BEFORE_LIMIT])
+    )
+    scores = {"before": {ALL: writer_summary(before)[ALL]}, "after": writer_summary(made)}
+    registry = Registry(recipe.adapters or registry_folder(settings.data_dir))
+    refusals: dict[str, str] = {}
+    current = registry.current(recipe.kind)
+    if current and _same_use(current, adapter):
+        tell(f"register: measuring {current.name}, which is in use, on the same questions")
+        refusals = told(writer_worse(measured(current, trials), made))
+    notices = [GEMMA_NOTICE + ".", _CHANGED + "."] if recipe.training.base == EMBEDDED else []
+    files = {
+        RECIPE_FILE: recipe.model_dump_json(indent=2),
+        "data.json": json.dumps({"hash": data_hash(samples), "counts": counts(samples)}, indent=2),
+        "scores.json": scores_json(scores),
+        "card.md": writer_card(recipe, counts(samples), minutes, scores, notices, refusals),
+    }
+    if notices:
+        files[NOTICE_FILE] = GEMMA_NOTICE + "\n"
+    embedder = load_embedder(settings)
+    held_back = [trial.question for trial in trials if trial.answerable]
+    reference((s.question for s in samples), held_back, embedder).save(adapter / REFERENCE_FILE)
+    folder = registry.add(recipe.kind, recipe.name, adapter, files)
+    if not refusals:
+        registry.adopt(recipe.kind, folder)
+    tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
+    return Adapted(folder, refusals)
+
+
+def prepare(
+    recipe: WriterRecipe, settings: Settings, work: Path, tell: Tell
+) -> tuple[list[WriterSample], list[WriterSample]]:
+    """Collect and process, unless the work folder holds the result already; return it."""
+
+    def process(library: Library, collected: Collected) -> None:
+        count = load_embedder(settings).count_tokens
+        processor = WriterProcessor(recipe, library, count, collected.held_back)
+        made = processor.samples(collected.training, tell)
+        check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
+        write_writer_samples(work / SAMPLES_FILE, made)
+        write_writer_samples(work / TRIALS_FILE, processor.trials(collected.held_back))
+
+    processed(recipe, settings, work, tell, process)
+    samples = read_writer_samples(work / SAMPLES_FILE)
+    for name, number in counts(samples).items():
+        tell(f"process: {name}: {number}")
+    return samples, read_writer_samples(work / TRIALS_FILE)
+
+
+def teach(
+    recipe: WriterRecipe,
+    settings: Settings,
+    samples: Sequence[WriterSample],
+    work: Path,
+    tell: Tell,
+) -> tuple[Path, float]:
+    """Train; return the adapter's folder and the minutes of training.
+
+    It goes on where the training in the work folder is.
+    """
+    training, validation = split(samples, recipe.training.validation)
+    base = load_base(recipe.training, settings)
+    trainer = WriterTrainer(recipe, base, work / "training", tell)
+    best = trainer.train(training, validation)
+    adapter = work / "adapter"
+    shutil.rmtree(adapter, ignore_errors=True)
+    shutil.copytree(best, adapter)
+    return adapter, trainer.position.seconds / 60
+
+
+@contextmanager
+def _writing(recipe: WriterRecipe, settings: Settings, adapter: Path | None) -> Iterator[Write]:
+    """Open what writes for samples: the recipe's model with an adapter, or as it is."""
+    form, most = recipe.writing.form, recipe.training.answer_tokens
+    if recipe.training.base == EMBEDDED:
+        # torch has loaded libgomp already, whose threads now spin while they wait (llama_child).
+        own = {"llm_model": EMBEDDED, "llm_form": "completion"}
+        threads = {"llm_threads": recipe.training.threads}
+        with closing(open_model(settings.model_copy(update=own | threads), adapter)) as model:
+            yield lambda sample: _by_llama(model, form, sample, most)
+        return
+    base = load_base(recipe.training, settings)
+    model = with_adapter(base, adapter) if adapter else base.model.eval()
+    yield lambda sample: write_by(model, base, _prompt(form, sample), most)
+
+
+def _by_llama(model: LlamaModel, form: Form, sample: WriterSample, most: int) -> str:
+    message = {"role": "user", "content": _prompt(form, sample)}
+    request = Request([message], prompt_of(form).stop, most, 0.0, 0)
+    return "".join(piece.text for piece in model.write(request)).strip()
+
+
+def _prompt(form: Form, sample: WriterSample) -> str:
+    return prompt_text(form, sample.language, sample.passages, sample.question)
+
+
+def _same_use(one: Path, other: Path) -> bool:
+    """Tell whether two adapters are for the same model and prompt, and so are rivals."""
+    uses = [
+        (facts.base, facts.base_sha256, facts.form, facts.prompt_version)
+        for facts in map(read_writer_facts, (one, other))
+    ]
+    return uses[0] == uses[1]

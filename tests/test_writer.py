@@ -1,0 +1,192 @@
+"""A taught writer in use: which one is taken, by which prompt it is asked, what it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from langchain_core.messages import HumanMessage
+
+from assistant.adapt.registry import Registry, registry_folder
+from assistant.engines.base import (
+    Evidence,
+    Passage,
+    ScriptedEngine,
+    attach_evidence,
+    load_engine,
+    prompt_name,
+)
+from assistant.engines.gguf import embedded_gguf
+from assistant.engines.llama_model import Piece
+from assistant.engines.llamacpp import _pointed
+from assistant.engines.openai_compatible import OpenAICompatibleEngine, ServedModel
+from assistant.engines.worker import Waiting
+from assistant.errors import ConfigurationError
+from assistant.settings import Settings
+from assistant.writer import (
+    ADAPTER_FILE,
+    FACTS_FILE,
+    SERVED_NAME,
+    WriterFacts,
+    chosen_writer,
+    declined,
+    prompt_of,
+    read_writer_facts,
+    sha256_of,
+)
+
+MODEL = b"GGUF" + bytes(60)
+FACTS = WriterFacts(
+    base="embedded",
+    base_sha256="",
+    base_bytes=len(MODEL),
+    form="sentence",
+    prompt_version=prompt_of("sentence").version,
+    rank=16,
+    alpha=32,
+)
+
+
+def write(folder: Path, facts: WriterFacts) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ADAPTER_FILE).exists():
+        (folder / ADAPTER_FILE).write_bytes(b"GGUF")
+    (folder / FACTS_FILE).write_text(json.dumps(asdict(facts)), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(MODEL)
+    return file
+
+
+@pytest.fixture
+def facts(model: Path) -> WriterFacts:
+    return replace(FACTS, base_sha256=sha256_of(model))
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, facts: WriterFacts, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = write(tmp_path / "shipped", facts)
+    monkeypatch.setattr("assistant.writer.SHIPPED", folder)
+    return folder
+
+
+def test_the_adopted_writer_goes_before_the_one_that_ships(
+    tmp_path: Path, settings: Settings, model: Path, facts: WriterFacts, shipped: Path
+) -> None:
+    assert chosen_writer(settings, model) == shipped
+    registry = Registry(registry_folder(settings.data_dir))
+    own = registry.add("writer", "own", write(tmp_path / "made", facts), {})
+    assert chosen_writer(settings, model) == shipped
+    registry.adopt("writer", own)
+    assert chosen_writer(settings, model) == own
+    assert chosen_writer(settings.model_copy(update={"writer": "off"}), model) is None
+    shutil.rmtree(own)
+    with pytest.raises(ConfigurationError, match="roll-back writer"):
+        chosen_writer(settings, model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"base_sha256": "0" * 64}, {"base_bytes": 1}, {"base_bytes": 0}, {"prompt_version": 0}],
+)
+def test_a_writer_for_another_model_or_prompt_is_not_taken(
+    change: dict[str, object], settings: Settings, model: Path, facts: WriterFacts, shipped: Path
+) -> None:
+    assert chosen_writer(settings, model) == shipped
+    write(shipped, replace(facts, **change))  # type: ignore[arg-type]
+    assert chosen_writer(settings, model) is None
+
+
+def test_a_damaged_folder_is_named(tmp_path: Path, facts: WriterFacts) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read as a writer"):
+        read_writer_facts(tmp_path)
+    with pytest.raises(ConfigurationError, match="version 9"):
+        read_writer_facts(write(tmp_path, replace(facts, version=9)))
+
+
+def test_an_engine_says_by_which_prompt_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert prompt_name(ScriptedEngine()) == "answer"
+    assert prompt_name(ScriptedEngine(prompt_form="completion")) == "answer_completion"
+    for name, expected in ((SERVED_NAME, "answer_adapted"), ("qwen", "answer")):
+        engine = OpenAICompatibleEngine(settings=Settings(vllm_base_url="http://127.0.0.1:1/v1"))
+        engine._served = ServedModel(name, "chat", 4096, True, False)
+        assert prompt_name(engine) == expected
+        engine.close()
+
+
+def test_a_pointer_becomes_the_sentence_it_points_at() -> None:
+    passages = (Passage(1, "题", ("章",), "甲是一。乙是二。"), Passage(2, "题", (), "丙。"))
+    evidence = Evidence("乙是什么？", passages)
+
+    def said(*texts: str) -> str:
+        pieces = [Waiting(1), *map(Piece, texts), Piece("", "stop", (9, 3, 0))]
+        first, *rest = _pointed(iter(pieces), evidence)
+        assert first == Waiting(1)
+        assert all(isinstance(piece, Piece) for piece in rest)
+        return "".join(piece.text for piece in rest if isinstance(piece, Piece))
+
+    assert said("1.", "2") == "乙是二。[1]"
+    assert said("2.1") == "丙。[2]"
+    assert said("0") == said("3.1") == declined("sentence", "zh")
+
+
+def embedded_writer(folder: Path) -> Path:
+    """Write a random adapter for the embedded model, and its facts."""
+    file = embedded_gguf(Settings())
+    facts = replace(
+        FACTS,
+        base_sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        base_bytes=file.stat().st_size,
+        rank=4,
+    )
+    folder.mkdir()
+    writer = gguf.GGUFWriter(folder / ADAPTER_FILE, "gemma3")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 400.0)
+    random = np.random.default_rng(1)
+    for layer in range(18):
+        name = f"blk.{layer}.ffn_down.weight.lora_"
+        writer.add_tensor(name + "a", random.normal(size=(4, 2048)).astype(np.float16))
+        writer.add_tensor(name + "b", random.normal(size=(640, 4)).astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return write(folder, replace(facts, adapter_sha256=sha256_of(folder / ADAPTER_FILE)))
+
+
+def test_llama_cpp_writes_with_the_adapter(tmp_path: Path) -> None:
+    settings = Settings(llm_context=512, max_answer_tokens=16)
+    registry = Registry(registry_folder(settings.data_dir))
+    folder = registry.add("writer", "own", embedded_writer(tmp_path / "made"), {})
+    ask = attach_evidence([HumanMessage("1, 2, 3, 4, 5, 6, 7, 8, 9,")], Evidence("", ()))
+    said = []
+    for adopted in (False, True):
+        if adopted:
+            registry.adopt("writer", folder)
+        engine = load_engine("llamacpp", settings)
+        said.append((prompt_name(engine), engine.invoke(ask).text))
+        engine.close()
+    assert said[0][0] == "answer_completion"
+    assert "10" in str(said[0][1])
+    assert said[1][0] == "answer_adapted"
+    assert "10" not in str(said[1][1])  # random weights
+    with (folder / ADAPTER_FILE).open("r+b") as file:
+        file.truncate(20_000)
+    broken = load_engine("llamacpp", settings)
+    with pytest.raises(ConfigurationError, match="roll-back writer"):
+        broken.load()
+    broken.close()
+    without = load_engine("llamacpp", settings.model_copy(update={"writer": "off"}))
+    assert prompt_name(without) == "answer_completion"
+    without.close()
