@@ -212,12 +212,17 @@ def test_what_only_measures_is_refused(collected: Collected) -> None:
         check_allowed(collected.held_back, collected.forbidden, ())
 
 
-def processor(recipe: Recipe, library: Library, collected: Collected) -> Processor:
+def processor(
+    recipe: Recipe,
+    library: Library,
+    collected: Collected,
+    forbidden: frozenset[str] = frozenset(),
+) -> Processor:
     def count(texts: object) -> list[int]:
         assert isinstance(texts, list)
         return [max(1, estimated_tokens(text)) for text in texts]
 
-    return Processor(recipe, library, count, collected.held_back)
+    return Processor(recipe, library, count, collected.held_back, forbidden)
 
 
 def test_samples_are_whole_and_negatives_do_not_answer(
@@ -237,6 +242,24 @@ def test_samples_are_whole_and_negatives_do_not_answer(
     )
     assert kinds["set, zh, unanswerable"] > 0
     assert any(sample.passage.startswith("休假制度\n") for sample in samples)
+
+
+def test_copies_are_worded_otherwise_but_never_as_a_question_that_measures(
+    recipe: Recipe, library: Library, collected: Collected
+) -> None:
+    def asked(forbidden: frozenset[str]) -> set[str]:
+        always = recipe.process.model_copy(update={"paraphrased": 1.0, "traditional": 0.0})
+        source = recipe.sources[0].model_copy(update={"copies": 8})
+        changed = recipe.model_copy(update={"process": always, "sources": (source,)})
+        inner = processor(changed, library, collected, forbidden)
+        training = [s for s in collected.training if s.source == source.name]
+        return {sample.question for sample in inner.samples(training, lambda _: None)}
+
+    written = {s.question for s in collected.training if s.source == recipe.sources[0].name}
+    worded = asked(frozenset()) - written
+    assert written < asked(frozenset())
+    forbidden = frozenset(map(question_hash, worded))
+    assert asked(forbidden) == written
 
 
 def test_the_same_seed_makes_the_same_samples(

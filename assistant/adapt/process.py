@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 
 from assistant.adapt import crops
 from assistant.adapt.documents import KNOWLEDGE, knowledge_group
+from assistant.adapt.paraphrase import paraphrased
 from assistant.adapt.passages import Excerpt, Library, passage_name
 from assistant.adapt.recipe import Process, QuestionsSource, Recipe
 from assistant.adapt.samples import (
@@ -39,6 +40,7 @@ class Processor:
         library: holds the passages of all sources.
         count: counts tokens as the reader does.
         held_back: raw samples that only measure; their passages are no training negatives.
+        forbidden: hashes of questions that no paraphrase may hit.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Processor:
         library: Library,
         count: crops.TokenCounter,
         held_back: Sequence[Sample],
+        forbidden: frozenset[str] = frozenset(),
     ) -> None:
+        self._forbidden = forbidden
         self._process: Process = recipe.process
         self._seed = recipe.seed
         self._copies = {source.name: source.copies for source in recipe.sources}
@@ -95,10 +99,19 @@ class Processor:
         rng = random.Random(f"{self._seed} {sample.question} {sample.answer}")
         copies = self._copies[sample.source]
         alike = self.negatives(sample) if sample.answerable else []
-        for _ in range(copies):
-            for made in self._copy(sample, alike, rng):
+        for copy in range(copies):
+            question = self._worded(sample.question, rng) if copy else sample.question
+            for part in self._copy(sample, alike, rng):
+                made = replace(part, question=question)
                 changed = self._planted(self.rewritten(made, rng), fakes, rng)
                 yield crops.dressed(changed)
+
+    def _worded(self, question: str, rng: random.Random) -> str:
+        """Return a question in other words, as often as the recipe says."""
+        if rng.random() >= self._process.paraphrased:
+            return question
+        other = paraphrased(question, rng)
+        return question if question_hash(other) in self._forbidden else other
 
     def _copy(
         self, sample: Sample, alike: Sequence[Sample], rng: random.Random

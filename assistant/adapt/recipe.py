@@ -90,9 +90,11 @@ class Process(_Part):
 
     ``negatives`` are passages without the answer a question, ranked among the first
     ``ranked`` by the product's own search; ``beside`` is the share of questions that get a
-    window of the gold passage without the answer, too. Crops are in tokens.
+    window of the gold passage without the answer, too. Crops are in tokens. ``paraphrased``
+    applies to all copies of a question but the first.
     """
 
+    paraphrased: Share = 0.4
     negatives: Number = 1
     ranked: Count = 6
     beside: Share = 0.25

@@ -128,7 +128,9 @@ def prepare(
     """Collect and process, unless the work folder holds the result already; return it."""
 
     def process(library: Library, collected: Collected) -> None:
-        processor = Processor(recipe, library, embedder.count_tokens, collected.held_back)
+        processor = Processor(
+            recipe, library, embedder.count_tokens, collected.held_back, collected.forbidden
+        )
         made = processor.samples(collected.training, tell)
         check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
         write_samples(work / SAMPLES_FILE, made)
