@@ -80,7 +80,7 @@ def test_the_python_examples_run_one_after_the_other(
     printed = capsys.readouterr().out
     assert "brief.zh.md" in printed
     assert "('leave.md',) ()" in printed
-    assert "十五天带薪年假[1]。" in printed
+    assert "**十五天**带薪年假[1]。" in printed
     assert "sources" in printed
     assert "answer" in printed
 

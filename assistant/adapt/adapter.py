@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from assistant.reader import FACTS_FILE, WEIGHTS_FILE, Facts
 
@@ -27,6 +27,19 @@ def write_adapter(path: Path, tensors: Mapping[str, torch.Tensor], facts: Facts)
     half = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in tensors.items()}
     save_file(half, path / WEIGHTS_FILE)
     write_facts(path, facts)
+
+
+def blend(adapter: Path, start: Path, share: float) -> None:
+    """Make an adapter the mean of itself, with a weight of ``share``, and another of its shape.
+
+    Args:
+        adapter: the folder that is changed.
+        start: the other one's folder.
+        share: 0 to 1.
+    """
+    ours, theirs = load_file(adapter / WEIGHTS_FILE), load_file(start / WEIGHTS_FILE)
+    mean = {n: share * t.float() + (1 - share) * theirs[n].float() for n, t in ours.items()}
+    save_file({name: tensor.half() for name, tensor in mean.items()}, adapter / WEIGHTS_FILE)
 
 
 def write_facts(path: Path, facts: Facts) -> None:

@@ -140,10 +140,15 @@ class Training(_Training):
 
     ``layers`` is how many of the uppermost layers get an adapter (0: all). ``folds`` above 1
     adds a cross-validation before the training itself. ``start`` is the folder of an adapter of
-    the same rank and embedding model to go on from.
+    the same rank and embedding model to go on from; ``blend`` is the taught one's share in the
+    mean of the two that results: between them lies what forgets less than the one and knows
+    more than the other.
+
+    Source: M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
     """
 
     start: Path | None = None
+    blend: Share = 1.0
     rank: Count = 32
     alpha: Count = 64
     dropout: Share = 0.1
@@ -152,6 +157,12 @@ class Training(_Training):
     head_learning_rate: Positive = 2e-3
     answerable_weight: NotNegative = 0.5
     folds: Number = 0
+
+    @model_validator(mode="after")
+    def _something_to_blend(self) -> Training:
+        if self.blend < 1 and self.start is None:
+            raise ValueError("blend below 1 needs a start to blend with")
+        return self
 
 
 class WriterTraining(_Training):

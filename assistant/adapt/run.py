@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.adapt.adapter import write_facts
+from assistant.adapt.adapter import blend, write_facts
 from assistant.adapt.batches import split
 from assistant.adapt.card import card, scores_json
 from assistant.adapt.collect import Collected, check_allowed
@@ -159,7 +159,9 @@ def teach(
     adapter = work / "adapter"
     shutil.rmtree(adapter, ignore_errors=True)
     shutil.copytree(best, adapter)
-    calibration = calibrate(Reader.load(best, embedder), validation)
+    if recipe.training.start and recipe.training.blend < 1:
+        blend(adapter, recipe.training.start, recipe.training.blend)
+    calibration = calibrate(Reader.load(adapter, embedder), validation)
     write_facts(adapter, replace(read_facts(best), calibration=calibration))
     return adapter, trainer.position.seconds / 60
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from assistant.embed import Embedder
-from assistant.engines.base import Engine, Evidence, evidence_of
+from assistant.engines.base import Engine, Evidence, Passage, evidence_of
 from assistant.settings import Settings
 from assistant.spans import LEAST_ANSWERABLE
 from assistant.text import addresses_model, detect_language, sentence_spans, terms, unmarked
@@ -148,7 +148,7 @@ def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) 
 
 def _candidates(evidence: Evidence) -> list[_Candidate]:
     found = []
-    for passage in evidence.passages:
+    for passage in _passages(evidence):
         spans = [
             (start, end)
             for start, end in sentence_spans(passage.text)
@@ -166,6 +166,12 @@ def _candidates(evidence: Evidence) -> list[_Candidate]:
             for position, (start, end) in enumerate(spans)
         ]
     return found
+
+
+def _passages(evidence: Evidence) -> Sequence[Passage]:
+    """Return the passages to quote from: where a reader found the answer, those it read."""
+    sure = any(p.reading and p.reading.answerable >= LEAST_ANSWERABLE for p in evidence.passages)
+    return [p for p in evidence.passages if p.reading] if sure else evidence.passages
 
 
 def _is_statement(sentence: str) -> bool:
