@@ -26,6 +26,7 @@ from assistant.types import Reading
 if TYPE_CHECKING:
     import torch
 
+SHIPPED = Path(__file__).resolve().parent / "adapters" / "reader"
 VERSION = 1
 WEIGHTS_FILE, FACTS_FILE = "adapter.safetensors", "reader.json"
 MAX_SPAN_TOKENS = 64

@@ -9,19 +9,17 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 from assistant.adapt.registry import Registry, registry_folder
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
 from assistant.gate import Gate, logit, reading_signals
 from assistant.ingest.chunk import indexed_text
-from assistant.reader import Reader
+from assistant.reader import SHIPPED, Reader
 from assistant.retrieve import Found
 from assistant.settings import Settings
 from assistant.types import Hit, Reading
 
-SHIPPED = Path(__file__).resolve().parent / "adapters" / "reader"
 # The answer is seldom further down, and every passage costs as much as the first.
 READ = 3
 # What the log-odds of an answer add to the search's score; see evals/LOG.md.

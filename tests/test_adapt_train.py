@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from test_adapt_collect import squad
 from tiny_model import tiny_embedder, tiny_model, tiny_settings
 
-from assistant.adapt import train_reader
-from assistant.adapt.adapter import write_adapter
+from assistant.adapt import run, train_reader
+from assistant.adapt.adapter import blend, write_adapter
 from assistant.adapt.batches import encoded, epoch_batches, split
 from assistant.adapt.loop import CHECKPOINT_FILE, schedule
 from assistant.adapt.recipe import ReaderRecipe
@@ -24,7 +25,8 @@ from assistant.adapt.train_reader import Trainer, loss_of
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
 from assistant.pairs import PairTokenizer
-from assistant.reader import Facts, Reader, Scores, encoder_of, forward, read_facts
+from assistant.reader import WEIGHTS_FILE, Facts, Reader, Scores, encoder_of, forward, read_facts
+from evals.stats import Difference, Mean
 
 FACTS = ("员工每年有十五天年假。", "病假需要医院证明。", "公司的预算是三百万元。")
 
@@ -258,3 +260,45 @@ def test_the_whole_chain_ends_with_a_reader_in_use(
     again = adapt(whole, settings, tmp_path / "work", said.append, resume=True)
     assert again.folder.name == "tiny-2"
     assert not any("tokens/s" in line or "library" in line for line in said)
+
+
+def test_a_first_reader_must_be_no_worse_than_the_shipped_one(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_settings(tiny_model(tmp_path_factory.mktemp("rival")), tmp_path / "data")
+    whole = recipe(squad(tmp_path / "set.json"), epochs=1)
+    shipped = adapt(whole, settings, tmp_path / "shipped", lambda _: None).folder
+    Registry(tmp_path / "data" / "adapters").roll_back("reader")
+    better = Difference(Mean(-0.3, -0.4, -0.2, 9), 0.001, 5)
+    monkeypatch.setattr(run, "SHIPPED", shipped)
+    monkeypatch.setattr(run, "worse", lambda *_: {"F1": better})
+    done = adapt(whole, settings, tmp_path / "work", lambda _: None)
+    assert "-0.300" in done.refusals["F1"]
+    assert Registry(tmp_path / "data" / "adapters").current("reader") is None
+
+
+def test_a_blend_lies_between_the_two(tmp_path: Path, embedder: Embedder) -> None:
+    folders = [tmp_path / name for name in ("start", "taught")]
+    for folder, value in zip(folders, (0.0, 1.0), strict=True):
+        folder.mkdir()
+        facts = Facts(embedder.fingerprint, 4, 8.0)
+        write_adapter(folder, {"heads.span.bias": torch.full((2,), value)}, facts)
+    blend(folders[1], folders[0], 0.25)
+    assert load_file(folders[1] / WEIGHTS_FILE)["heads.span.bias"].tolist() == [0.25, 0.25]
+    assert load_file(folders[0] / WEIGHTS_FILE)["heads.span.bias"].tolist() == [0.0, 0.0]
+
+
+def test_a_training_goes_on_from_an_adapter(embedder: Embedder, tmp_path: Path) -> None:
+    first = Trainer(recipe(tmp_path), embedder, tmp_path / "first", lambda _: None)
+    taught = first.train(SAMPLES[:9], SAMPLES[9:])
+    second = Trainer(recipe(tmp_path, start=taught), embedder, tmp_path / "x", lambda _: None)
+    kept = load_file(taught / WEIGHTS_FILE)
+    for name, tensor in second.tensors().items():
+        assert torch.equal(tensor.half(), kept[name]), name
+    with pytest.raises(ConfigurationError, match="rank"):
+        Trainer(recipe(tmp_path, start=taught, rank=2), embedder, tmp_path, lambda _: None)
+
+
+def test_a_blend_needs_a_start(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs a start"):
+        recipe(tmp_path, blend=0.5)

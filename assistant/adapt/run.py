@@ -48,7 +48,7 @@ from assistant.adapt.work import (
     told,
 )
 from assistant.embed import Embedder, load_embedder
-from assistant.reader import Calibration, Reader, read_facts
+from assistant.reader import SHIPPED, Calibration, Reader, read_facts
 from assistant.settings import Settings
 
 _TRAINING = "training"
@@ -189,12 +189,12 @@ def _refusals(
     calibration: Calibration,
     tell: Tell,
 ) -> dict[str, str]:
-    """Return by what the new reader is worse than the one in use; nothing where none is.
+    """Return by what the new reader is worse than the one in use, the shipped one at first.
 
     One for another embedding model cannot be used any more, so it is no rival.
     """
-    current = registry.current(kind)
-    if current is None or read_facts(current).embedding_model != embedder.fingerprint:
+    current = registry.current(kind) or SHIPPED
+    if read_facts(current).embedding_model != embedder.fingerprint:
         return {}
     tell(f"register: measuring {current.name}, which is in use, on the same questions")
     theirs = outcomes(Reader.load(current, embedder), trials, tell)

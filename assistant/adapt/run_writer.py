@@ -52,7 +52,7 @@ from assistant.engines.gguf import EMBEDDED
 from assistant.engines.llama_child import open_model
 from assistant.engines.llama_model import LlamaModel, Request
 from assistant.settings import Settings
-from assistant.writer import Form, prompt_of, prompt_text, read_writer_facts
+from assistant.writer import SHIPPED, Form, prompt_of, prompt_text, read_writer_facts
 
 NOTICE_FILE = "NOTICE"
 # Section 3.1 of the terms asks for this very sentence in a file of this name.
@@ -81,8 +81,8 @@ def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tel
     scores = {"before": {ALL: writer_summary(before)[ALL]}, "after": writer_summary(made)}
     registry = Registry(recipe.adapters or registry_folder(settings.data_dir))
     refusals: dict[str, str] = {}
-    current = registry.current(recipe.kind)
-    if current and _same_use(current, adapter):
+    current = registry.current(recipe.kind) or SHIPPED
+    if current.is_dir() and _same_use(current, adapter):
         tell(f"register: measuring {current.name}, which is in use, on the same questions")
         refusals = told(writer_worse(measured(current, trials), made))
     notices = [GEMMA_NOTICE + ".", _CHANGED + "."] if recipe.training.base == EMBEDDED else []

@@ -27,10 +27,11 @@ from sklearn.metrics import roc_auc_score
 
 from assistant import Settings
 from assistant.adapt.collect import is_training_case
-from assistant.adapt.recipe import PublicSource, Recipe
+from assistant.adapt.recipe import PublicSource, ReaderRecipe
 from assistant.adapt.samples import group_of, is_held_back, normalised
 from assistant.embed import Embedder, load_embedder
-from assistant.reading import SHIPPED, ReadingStage
+from assistant.reader import SHIPPED
+from assistant.reading import ReadingStage
 from assistant.retrieve import Found
 from assistant.settings import data_folder
 from assistant.types import EVERYONE, Principal
@@ -145,7 +146,7 @@ def ask(
 
 def is_unseen(corpus: Corpus, question: Question) -> bool:
     """Tell whether the shipped reader was taught nothing of a question's documents."""
-    recipe = Recipe.model_validate_json((SHIPPED / "recipe.json").read_text("utf-8"))
+    recipe = ReaderRecipe.model_validate_json((SHIPPED / "recipe.json").read_text("utf-8"))
     sources = {s.path.stem.lower(): s for s in recipe.sources if isinstance(s, PublicSource)}
     source = sources[corpus.name.lower()]
     documents = (corpus.titles[place] or corpus.passages[place] for place in question.gold)
