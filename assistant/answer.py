@@ -387,7 +387,6 @@ def _told_apart(turn: _Turn, hits: Sequence[Hit]) -> str:
         for name, support in zip(("first", "second"), found, strict=True)
         for part, value in (
             ("title", unmarked(support.hit.document.title)),
-            ("span", support.span),
             ("mark", turn.citations.mark(support)),
         )
     }

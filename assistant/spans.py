@@ -80,11 +80,18 @@ def emphasised(text: str, span: str) -> str:
 
 
 def conflict(hits: Iterable[Hit]) -> tuple[Support, Support] | None:
-    """Return the first two hits whose answers contradict each other, None where none do."""
-    for one, other in combinations(answering(hits), 2):
-        if contradict(span_of(one), span_of(other)):
-            return quoted(one), quoted(other)
+    """Return the first two hits whose answers contradict each other, None where none do.
+
+    Neither sentence may hold the other's number: a sentence with two of them may mean either.
+    """
+    for one, other in combinations(map(quoted, answering(hits)), 2):
+        if contradict(one.span, other.span) and not (_shared(one, other) or _shared(other, one)):
+            return one, other
     return None
+
+
+def _shared(one: Support, other: Support) -> bool:
+    return bool(set(_values(one.span)) & set(_values(other.quote)))
 
 
 def agree(one: str, other: str) -> bool:

@@ -169,9 +169,17 @@ def _candidates(evidence: Evidence) -> list[_Candidate]:
 
 
 def _passages(evidence: Evidence) -> Sequence[Passage]:
-    """Return the passages to quote from: where a reader found the answer, those it read."""
-    sure = any(p.reading and p.reading.answerable >= LEAST_ANSWERABLE for p in evidence.passages)
-    return [p for p in evidence.passages if p.reading] if sure else evidence.passages
+    """Return the passages to quote from: where a reader found the answer, those it read.
+
+    Where it found it in the other language, those in which it did: sentences in the asker's
+    own are the likelier there, whatever they say.
+    """
+    read = [(p, p.reading.answerable) for p in evidence.passages if p.reading]
+    best, sure = max(read, key=lambda each: each[1], default=(None, 0.0))
+    if best is None or sure < LEAST_ANSWERABLE:
+        return evidence.passages
+    abroad = detect_language(best.text) != detect_language(evidence.question)
+    return [passage for passage, there in read if not abroad or there >= LEAST_ANSWERABLE]
 
 
 def _is_statement(sentence: str) -> bool:
