@@ -197,8 +197,15 @@ def test_an_address_that_leads_nowhere_says_so(people: dict[str, Visitor]) -> No
     for path, language in (("/zh/nowhere", "zh"), ("/source/nope/1?lang=en", "en")):
         wu.open(path)
         expect(wu.page.locator("a.button")).to_have_attribute("href", "/")
+        expect(wu.page.locator("html")).to_have_attribute("lang", re.compile(f"^{language}"))
         wu.shot(f"missing-{language}")
     wu.open("/login?lang=zh")  # the choice of a language is remembered
+
+
+def test_an_address_without_its_last_slash_leads_to_the_view(people: dict[str, Visitor]) -> None:
+    wu = people["wu"]
+    wu.open("/en/documents")
+    assert wu.page.url.endswith("/en/documents/")
 
 
 def test_conversations_come_back_are_renamed_and_deleted(people: dict[str, Visitor]) -> None:

@@ -48,8 +48,10 @@ def render(
 
 
 def language_of(request: Request, settings: Settings) -> Language:
-    """Return the language asked for, chosen before, set, or preferred by the browser."""
-    for wanted in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+    """Return the language asked for, of the address, chosen before, set, or the browser's."""
+    folder = request.url.path.split("/")[1]
+    cookie = request.cookies.get(LANGUAGE_COOKIE)
+    for wanted in (request.query_params.get("lang"), folder, cookie):
         if wanted in ("zh", "en"):
             return wanted  # type: ignore[return-value]
     if settings.page_language != "auto":

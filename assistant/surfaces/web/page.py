@@ -63,6 +63,11 @@ def mount_view(
     mounted = app.router.routes[-1]
     mounted.app = _Framed(mounted.app, service, texts, name)  # type: ignore[attr-defined]
 
+    @app.get(path, include_in_schema=False)
+    def without_slash(request: Request) -> RedirectResponse:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{path}/{query}", 307)
+
 
 class _Framed:
     """Puts a view's page into our frame: its language, our head and our header.
