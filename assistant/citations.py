@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.ingest.chunk import indexed_text
-from assistant.spans import Support, agree, answering, quoted, span_of, span_within
+from assistant.spans import (
+    Support,
+    agree,
+    answering,
+    place_of,
+    quoted,
+    span_of,
+    span_within,
+    values,
+)
 from assistant.text import (
     addresses_model,
     detect_language,
@@ -86,7 +95,7 @@ class Checker:
         names = (name for hit in hits for name in (hit.document.title, *hit.chunk.heading))
         self._names = {"".join(terms(name)) for name in names}
         self._said: set[str] = set()
-        self._merged: set[str] = set()
+        self._merged: dict[str, str] = {}
 
     def check(self, sentence: str) -> Checked | None:
         """Return the sentence with its support, or None when no passage supports it.
@@ -115,22 +124,43 @@ class Checker:
             if not quote:
                 continue
             hit = self._hits[index]
-            supports = self._supports(Support(hit, quote, span_within(hit, quote)))
-            if supports[0].quote in self._merged or self._steers(text):  # steers costs most
+            if self._repeats(text, quote) or self._steers(text):  # steers costs most
                 return None
+            supports = self._supports(text, Support(hit, quote, span_within(hit, quote)))
             self._said.add(key)
-            self._merged |= {other.quote for other in supports[1:]}
+            self._merged |= {other.quote: text for other in supports[1:]}
             return Checked(text, supports)
         return None
 
-    def _supports(self, first: Support) -> tuple[Support, ...]:
+    def _repeats(self, text: str, quote: str) -> bool:
+        """Tell whether a passage cited for an earlier sentence is now quoted with nothing new."""
+        said, wanted = set(terms(self._merged.get(quote, ""))), set(terms(text))
+        new = set(values(text)) - set(values(self._merged.get(quote, "")))
+        return not new and len(wanted & said) >= ENOUGH_OVERLAP * len(wanted)
+
+    def _supports(self, text: str, first: Support) -> tuple[Support, ...]:
         """Return a support with those of other passages in which the reader found the same."""
         others = (
             quoted(hit)
             for hit in answering(self._hits)
-            if first.span and hit.chunk.id != first.hit.chunk.id and agree(first.span, span_of(hit))
+            if place_of(text, first.span) >= 0
+            and hit.chunk.id != first.hit.chunk.id
+            and agree(first.span, span_of(hit))
         )
-        return (first, *islice(others, MOST_SUPPORTS - 1))
+        alike = (other for other in others if self._says_too(text, other))
+        return (first, *islice(alike, MOST_SUPPORTS - 1))
+
+    def _says_too(self, text: str, other: Support) -> bool:
+        """Tell whether another passage may be cited for a sentence beside the one it is from."""
+        document, chunk = other.hit.document, other.hit.chunk
+        passage = indexed_text(document.title, chunk.heading, chunk.text)
+        wanted = set(terms(text))
+        return (
+            set(values(text)) <= set(values(passage))
+            and len(wanted & set(terms(passage))) >= LEAST_OVERLAP * len(wanted)
+            and not addresses_model(other.quote)
+            and not self._steers(other.quote)
+        )
 
     def _support(self, text: str, hit: Hit) -> str:
         """Return the passage's words that support ``text``, or ``""``."""
@@ -199,6 +229,10 @@ class CitationList:
         )
         self._citations[chunk.id] = citation
         return citation.marker
+
+    def cites(self, hit: Hit) -> bool:
+        """Tell whether a passage is cited already."""
+        return hit.chunk.id in self._citations
 
     def citations(self) -> tuple[Citation, ...]:
         """Return the citations by marker."""

@@ -178,6 +178,7 @@ class Reader:
         Raises:
             ConfigurationError: the folder is no adapter, or one for another embedding model.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         facts = read_facts(path)
@@ -187,12 +188,18 @@ class Reader:
                 f"{facts.embedding_model}, not on {embedder.fingerprint}. Teach one on the model "
                 "that is set: assistant adapt run reader-full (needs the extra `train`)."
             )
-        tensors = load_file(path / WEIGHTS_FILE)
         encoder, tokenizer = encoder_of(embedder)
-        merged = merge(encoder, tensors, facts.alpha / facts.rank)
-        heads = new_heads(merged.config.hidden_size)
-        named = {n.removeprefix("heads."): t for n, t in tensors.items() if n.startswith("heads.")}
-        heads.load_state_dict({name: tensor.float() for name, tensor in named.items()})
+        heads = new_heads(encoder.config.hidden_size)
+        try:
+            tensors = load_file(path / WEIGHTS_FILE)
+            merged = merge(encoder, tensors, facts.alpha / facts.rank)
+            own = {n[6:]: t.float() for n, t in tensors.items() if n.startswith("heads.")}
+            heads.load_state_dict(own)
+        except (OSError, SafetensorError, KeyError, RuntimeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"The reader in {path} is damaged ({error}). Go back to the one before it: "
+                "assistant adapt roll-back reader."
+            ) from None
         heads.to(next(merged.parameters()).device)
         return cls(merged, heads, PairTokenizer(tokenizer), facts.calibration)
 

@@ -19,12 +19,21 @@ from assistant.types import Hit
 LEAST_ANSWERABLE = 0.5
 
 _LONGEST = 40  # characters; longer words hardly ever answer with one figure
-_SIGNS = re.compile(r"(?:[^\w%‰¥$€]|_)+")
-_NUMERAL = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[〇一二三四五六七八九十百千万亿两]+")
-_HEDGES = re.compile(
-    r"约|大约|左右|以内|之内|以上|以下|内|不超过|不低于|最多|最长|至少"
-    r"|\b(?:about|around|up to|at most|at least|within|no more than)\b"
+_SIGNS = re.compile(r"(?:[^\w%‰¥$€℃°]|_)+")
+_NUMERAL = re.compile(
+    r"(?<!\w)-?\d+(?:,\d{3})*(?:\.\d+)?[百千万亿]*"
+    r"|\d+(?:,\d{3})*(?:\.\d+)?[百千万亿]*|[〇零一二三四五六七八九十百千万亿两]+"
 )
+_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
+_ABOUT = re.compile(r"大约|约|左右|\b(?:about|around)\b")
+_UPPER = re.compile(
+    r"以内|之内|内|以下|不超过|不多于|最多|最长|\b(?:within|up to|at most|no more than)\b"
+)
+_LOWER = re.compile(r"以上|不低于|不少于|至少|\b(?:at least|no less than)\b")
+_DENIAL = re.compile(r"[不未非无没禁勿]|\b(?:not|no|never|without|un\w+)\b")
+# The number of a chapter, or of a model: another number is another thing.
+_NAME = re.compile(r"第|[a-z]-?\d")
+_STOPS = "。．.！!？?；;，,、：: "
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,11 @@ def answering(hits: Iterable[Hit]) -> list[Hit]:
 
 def span_within(hit: Hit, quote: str) -> str:
     """Return the words that the reader found in a hit where they stand in a quote, else ``""``."""
-    return found if (found := span_of(hit)) in quote else ""
+    found, start = span_of(hit), hit.chunk.text.find(quote)
+    if not found or hit.reading is None or start < 0:
+        return ""
+    inside = start <= hit.reading.start and hit.reading.end <= start + len(quote)
+    return found if inside else ""
 
 
 def quoted(hit: Hit) -> Support:
@@ -65,13 +78,24 @@ def quoted(hit: Hit) -> Support:
     return Support(hit, text[touched[0] : touched[-1]].strip(), reading.text)
 
 
+def place_of(text: str, span: str, after: int = 0) -> int:
+    """Return where a span stands in a text, not inside a longer number or word; -1 if nowhere."""
+    if not span:
+        return -1
+    before = r"(?<![0-9A-Za-z.])" if span[0].isascii() and span[0].isalnum() else ""
+    behind = r"(?![0-9A-Za-z])" if span[-1].isascii() and span[-1].isalnum() else ""
+    found = re.compile(before + re.escape(span) + behind).search(text, after)
+    return found.start() if found else -1
+
+
 def emphasised(text: str, span: str) -> str:
     """Return a sentence with a span in Markdown's ``**``, unless that would not read as such.
 
     Between a letter and punctuation CommonMark takes ``**`` for mere stars.
     """
-    start = text.find(span)
-    if not span or start < 0 or "*" in text:
+    span = span.rstrip(_STOPS)
+    start = place_of(text, span)
+    if start < 0 or "*" in text:
         return text
     before, after = text[:start], text[start + len(span) :]
     opens = span[0].isalnum() or not before[-1:].isalnum()
@@ -91,46 +115,66 @@ def conflict(hits: Iterable[Hit]) -> tuple[Support, Support] | None:
 
 
 def _shared(one: Support, other: Support) -> bool:
-    return bool(set(_values(one.span)) & set(_values(other.quote)))
+    return bool(set(values(one.span)) & set(values(other.quote)))
 
 
 def agree(one: str, other: str) -> bool:
-    """Tell whether two spans say the same: one holds the other, and no further number."""
-    if _values(one) != _values(other):
-        return False
+    """Tell whether two spans say the same: the same words, or the same numbers of one thing.
+
+    Of two with numbers one may say a little more, but deny nothing; and a least is no most.
+    """
     first, second = _unit(one), _unit(other)
-    shorter = min(len(first), len(second))
-    return shorter > 0 and (first in second or second in first)
+    if values(one) != values(other) or _bounds(one) | _bounds(other) == {"upper", "lower"}:
+        return False
+    if not values(one) or first == second:
+        return bool(first) and first == second
+    longer, shorter = sorted((first, second), key=len, reverse=True)
+    extra = longer.removeprefix(shorter) if longer.startswith(shorter) else None
+    return bool(shorter) and extra is not None and not _DENIAL.search(extra)
 
 
 def contradict(one: str, other: str) -> bool:
     """Tell whether two short spans name different numbers of the very same thing."""
-    if max(len(one), len(other)) > _LONGEST:
+    if max(len(one), len(other)) > _LONGEST or _NAME.search(fold(one + " " + other)):
         return False
-    ours, theirs = _values(one), _values(other)
+    ours, theirs = values(one), values(other)
     if ours == theirs or len(ours) != len(theirs):
         return False
     return bool(_unit(one)) and _unit(one) == _unit(other)
 
 
-def _values(span: str) -> list[float]:
-    return [_value(numeral) for numeral in _NUMERAL.findall(fold(span))]
+def values(text: str) -> list[float]:
+    """Return the numbers of a text, in digits or Chinese characters, in their order."""
+    return [_value(numeral) for numeral in _NUMERAL.findall(fold(text))]
 
 
 def _unit(span: str) -> str:
-    """Return what is left of a span without its numbers, hedges and punctuation."""
-    return _SIGNS.sub("", _NUMERAL.sub("", _HEDGES.sub("", fold(span))))
+    """Return what is left of a span without its numbers, with them its hedges, and punctuation."""
+    bare = fold(span)
+    for pattern in (_ABOUT, _UPPER, _LOWER, _NUMERAL) if values(span) else ():
+        bare = pattern.sub("", bare)
+    return _SIGNS.sub("", bare)
+
+
+def _bounds(span: str) -> set[str]:
+    folded = fold(span)
+    bounds = {"upper": _UPPER, "lower": _LOWER}
+    return {name for name, pattern in bounds.items() if pattern.search(folded)}
 
 
 def _value(numeral: str) -> float:
-    """Return the value of a numeral in digits or Chinese characters."""
-    if numeral[0].isdigit():
-        return float(numeral.replace(",", ""))
+    """Return the value of a numeral in digits or Chinese characters, or in both (3万)."""
+    digits = _NUMBER.match(numeral)
+    if digits:
+        value = float(digits[0].replace(",", ""))
+        for character in numeral[digits.end() :]:
+            value *= unicodedata.numeric(character)
+        return value
     whole = part = 0.0
     for character in numeral:
         value = 2.0 if character == "两" else unicodedata.numeric(character)
         if value >= 10_000:
-            whole, part = (whole + part) * value, 0.0
+            whole, part = (whole + part or 1.0) * value, 0.0
         elif value >= 10:
             whole, part = whole + (part or 1.0) * value, 0.0
         else:

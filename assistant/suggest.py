@@ -97,12 +97,15 @@ def _answered(candidate: _Candidate, found: Found, read: Read, settings: Setting
 
     Reading costs most and comes last.
     """
-    if not enough(found, settings.gate_threshold):
+    if not enough(found, settings.gate_threshold) or not _leads(candidate, found):
         return False
+    found = read(candidate.question, found)
+    return enough(found, settings.gate_threshold) and _leads(candidate, found)
+
+
+def _leads(candidate: _Candidate, found: Found) -> bool:
     best = _section(found.hits[0].document, found.hits[0].chunk)
-    if best[: len(candidate.section)] != candidate.section:
-        return False
-    return enough(read(candidate.question, found), settings.gate_threshold)
+    return best[: len(candidate.section)] == candidate.section
 
 
 def _cited(answer: Message, index: Index, principal: Principal) -> list[Context]:

@@ -65,7 +65,7 @@ def test_two_passages_that_contradict_each_other_are_told_apart() -> None:
     *_, warning = given.text.splitlines()
     marks = {citation.title: citation.marker for citation in given.citations}
     named = f"《报销办法》[{marks['报销办法']}]与《员工手册》[{marks['员工手册']}]"
-    assert warning == f"请注意，{named}的说法可能不一致，请核实以哪份为准。"
+    assert warning == f"请注意，{named}的说法可能不一致，请核实应以哪份资料为准。"
 
 
 def test_an_english_asker_is_warned_in_english() -> None:
@@ -120,3 +120,28 @@ def test_an_answer_found_in_the_other_language_is_quoted_alone() -> None:
     )
     said = quotations(Evidence("旧电脑要在几天内归还？", passages), HashEmbedder())
     assert said == [f"{other}[2]\n"]
+
+
+def test_two_places_of_one_document_are_told_apart_as_such() -> None:
+    first = hit(1, "《手册》", "差旅报销单须在出差结束后15天内提交。")
+    second = replace(first, chunk=Chunk("d1.1.1", "d1", "差旅费用的报销须在30天内提交。"))
+    given = answer("差旅报销多久内提交？", [first, second], ["15天内", "30天内"])
+    assert given.text.endswith("两处的说法可能不一致，请核实。")
+    assert "请注意，《手册》中[" in given.text
+
+
+def test_a_short_answer_in_the_other_language_is_quoted() -> None:
+    short, own = "6 months.", "试用期的考核由部门负责人安排。"
+    passages = (
+        Passage(1, "Probation", (), short, reading(short, "6 months")),
+        Passage(2, "手册", (), own, reading(own, "部门负责人", answerable=0.3)),
+    )
+    said = quotations(Evidence("试用期多长？", passages), HashEmbedder())
+    assert said == ["6 months.[1]\n"]
+
+
+def test_an_answer_over_two_sentences_is_quoted_whole() -> None:
+    text = "出差申请流程如下。先由部门经理批准。再由财务总监批准。谁审批出差由制度规定。"
+    passage = Passage(1, "出差", (), text, reading(text, "先由部门经理批准。再由财务总监批准"))
+    said = "".join(quotations(Evidence("谁审批？", (passage,)), HashEmbedder()))
+    assert "先由部门经理批准" in said and "再由财务总监批准" in said

@@ -13,7 +13,7 @@ from assistant.adapt.adapter import write_adapter
 from assistant.adapt.registry import Registry, registry_folder
 from assistant.embed import Embedder
 from assistant.gate import Gate, reading_signals
-from assistant.reader import Facts, new_heads
+from assistant.reader import WEIGHTS_FILE, Facts, new_heads
 from assistant.reading import READ, ReadingStage
 from assistant.retrieve import Found
 from assistant.types import Chunk, Document, Hit, Reading
@@ -98,6 +98,16 @@ def test_a_reader_that_is_gone_is_told_of_and_questions_are_answered(
     stage, before = ReadingStage(settings, embedder), found(["员工每年有十五天年假。"])
     assert stage.read("年假有几天？", before) is before
     assert "roll-back reader" in stage.problem
+
+
+@pytest.mark.parametrize("content", [b"", b"torn"])
+def test_a_damaged_reader_is_told_of_and_questions_are_answered(
+    settings: Settings, embedder: Embedder, adopted: Path, content: bytes
+) -> None:
+    (adopted / WEIGHTS_FILE).write_bytes(content)
+    stage, before = ReadingStage(settings, embedder), found(["员工每年有十五天年假。"])
+    assert stage.read("年假有几天？", before) is before
+    assert "is damaged" in stage.problem
 
 
 @pytest.mark.parametrize(("better", "worse"), [((0.9, 0.1), (0.2, 0.1)), ((0.1, 0.9), (0.1, 0.2))])

@@ -24,8 +24,10 @@ def read_hit(text: str, span: str, answerable: float = 0.9, name: str = "a") -> 
         ("二十五个工作日", "25个工作日"),
         ("1,200 元", "1200元"),
         ("財務部", "财务部"),
-        ("张伟", "财务部的张伟"),
         ("within 15 days", "15 days"),
+        ("15天", "15天带薪年假"),
+        ("3万元", "三万元"),
+        ("一百零五人", "105人"),
     ],
 )
 def test_spans_that_say_the_same(one: str, other: str) -> None:
@@ -40,7 +42,8 @@ def test_spans_that_say_the_same(one: str, other: str) -> None:
         ("5%", "8%"),
         ("2026年3月1日", "2026年4月1日"),
         ("三个月", "六个月"),
-        ("8 块 A100", "4块A100"),
+        ("1.5万元", "1.2万元"),
+        ("-5℃", "5℃"),
         ("up to 5 days", "7 days"),
     ],
 )
@@ -57,6 +60,15 @@ def test_spans_that_contradict_each_other(one: str, other: str) -> None:
         ("5", "7"),  # of what?
         ("张伟", "李娜"),  # both may be right
         ("15 天", "15 至 20 天"),
+        ("张伟", "财务部的张伟"),
+        ("可以", "不可以"),
+        ("allowed", "not allowed"),
+        ("部", "内部"),
+        ("5天以上", "5天以下"),
+        ("up to 5 days", "at least 5 days"),
+        ("8 块 A100", "4块A100"),
+        ("第3章", "第4章"),
+        ("GPT-4", "GPT-3"),
     ],
 )
 def test_spans_that_do_neither(one: str, other: str) -> None:
@@ -99,6 +111,9 @@ def test_a_conflict_names_both_passages() -> None:
         ("须在15天内提交。", "15天内", "须在**15天内**提交。"),
         ("比例为5%。", "5%", "比例为**5%**。"),
         ("比例为5%左右。", "5%", "比例为5%左右。"),
+        ("员工年假为15个工作日。", "员工年假为15个工作日。", "**员工年假为15个工作日**。"),
+        ("满13个月或3个月。", "3个月", "满13个月或**3个月**。"),
+        ("the 15 days and 5 days", "5 days", "the 15 days and **5 days**"),
         ("按《差旅办法》执行。", "《差旅办法》", "按《差旅办法》执行。"),
         ("按 2*3 计，共6件。", "6件", "按 2*3 计，共6件。"),
         ("须在15天内提交。", "", "须在15天内提交。"),
@@ -111,3 +126,9 @@ def test_emphasis_reads_as_markdown_or_is_left_out(text: str, span: str, shown: 
     made = emphasised(text, span)
     assert made == shown
     assert ("<strong>" in MarkdownIt().render(made)) == ("**" in made)
+
+
+def test_a_span_elsewhere_in_the_passage_is_not_the_quotes() -> None:
+    hit = read_hit("试用期为3个月。服务满13个月的员工可申请年终奖金。", "3个月")
+    assert span_within(hit, "试用期为3个月。") == "3个月"
+    assert span_within(hit, "服务满13个月的员工可申请年终奖金。") == ""

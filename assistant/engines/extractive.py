@@ -57,14 +57,16 @@ class _Candidate:
     """A sentence of a passage, where it stands, and what it is read with.
 
     ``read`` is the probability that the passage answers, times the share of the reader's span
-    that lies in the sentence; 0.0 where no reader has read it.
+    that lies in the sentence; 0.0 where no reader has read it. ``found`` tells whether a reader
+    rather found the answer there: most of its span, or the span in most of the sentence.
     """
 
     marker: int
     position: int
     text: str
     context: str
-    read: float
+    read: float = 0.0
+    found: bool = False
 
 
 class ExtractiveEngine(Engine):
@@ -117,19 +119,22 @@ def quotations(
     A sentence that ``steers`` takes for a planted instruction is passed over, as though it
     were not there.
     """
-    candidates = _candidates(evidence)
+    candidates = _candidates(_passages(evidence)) or _candidates(evidence.passages)
     if not candidates:
         return []
     likeness = _scores(evidence.question, candidates, embedder)
     read = np.array([candidate.read for candidate in candidates])
-    found = (read == read.max()) & (read >= LEAST_ANSWERABLE)
+    sure = np.array([candidate.found for candidate in candidates])
+    best = candidates[int(read.argmax())].marker
+    found = sure & np.array([candidate.marker == best for candidate in candidates])
     scores = likeness + _READ_BONUS * read
     least = WORTH_QUOTING * likeness.max()
     chosen: list[int] = []
     room = MOST_CHARS[detect_language(evidence.question)]
     for index in np.lexsort((-scores, ~found)):
         sentence = candidates[index].text
-        if chosen and (likeness[index] < least or len(sentence) > room):
+        worth = found[index] or likeness[index] >= least
+        if chosen and (not worth or len(sentence) > room):
             continue
         if steers(sentence):
             continue
@@ -146,26 +151,20 @@ def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) 
     return next(i for i in chosen if candidates[i].marker == candidates[index].marker)
 
 
-def _candidates(evidence: Evidence) -> list[_Candidate]:
-    found = []
-    for passage in _passages(evidence):
-        spans = [
-            (start, end)
-            for start, end in sentence_spans(passage.text)
-            if _is_statement(passage.text[start:end].strip())
-        ]
+def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
+    candidates = []
+    for passage in passages:
         context = " > ".join((passage.title, *passage.heading))
-        found += [
-            _Candidate(
-                passage.marker,
-                position,
-                passage.text[start:end].strip(),
-                context,
-                _read(passage.reading, start, end),
-            )
-            for position, (start, end) in enumerate(spans)
-        ]
-    return found
+        position = 0
+        for start, end in sentence_spans(passage.text):
+            sentence = passage.text[start:end].strip()
+            read, found = _read(passage.reading, start, end)
+            if _states(sentence, found):
+                candidates.append(
+                    _Candidate(passage.marker, position, sentence, context, read, found)
+                )
+                position += 1
+    return candidates
 
 
 def _passages(evidence: Evidence) -> Sequence[Passage]:
@@ -182,19 +181,24 @@ def _passages(evidence: Evidence) -> Sequence[Passage]:
     return [passage for passage, there in read if not abroad or there >= LEAST_ANSWERABLE]
 
 
-def _is_statement(sentence: str) -> bool:
+def _states(sentence: str, found: bool) -> bool:
+    """Tell whether a sentence may be quoted; what a reader found may be of a word or two."""
     return (
-        len(terms(sentence)) > 2
+        bool(sentence)
+        and (found or len(terms(sentence)) > 2)
         and not addresses_model(sentence)
         and not sentence.endswith(("？", "?"))
     )
 
 
-def _read(reading: Reading | None, start: int, end: int) -> float:
+def _read(reading: Reading | None, start: int, end: int) -> tuple[float, bool]:
+    """Return a sentence's ``read`` and ``found``; it is characters ``start:end`` of its passage."""
     if reading is None or not reading.text:
-        return 0.0
-    shared = min(end, reading.end) - max(start, reading.start)
-    return reading.answerable * max(0, shared) / (reading.end - reading.start)
+        return 0.0, False
+    shared = max(0, min(end, reading.end) - max(start, reading.start))
+    share = shared / (reading.end - reading.start)
+    most = max(share, shared / (end - start)) >= 0.5
+    return reading.answerable * share, most and reading.answerable >= LEAST_ANSWERABLE
 
 
 def _scores(

@@ -111,7 +111,8 @@ class _Worker:
         paths = json.dumps([*filter(None, sys.path), str(Path(__file__).parents[2])])
         limits = [str(self._memory), str(self._timeout)]
         # Nothing is ever written to it: it closes when this process ends, in whatever way.
-        theirs, self._lifeline = os.pipe()
+        theirs, ours = os.pipe()
+        self._lifeline = os.fdopen(ours, "wb", 0)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _WORKER, paths, *limits, str(theirs)],
@@ -122,6 +123,10 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is the parent's to handle
                 pass_fds=() if sys.platform == "win32" else (theirs,),
             )
+        except BaseException:
+            self._lifeline.close()
+            self._errors.close()
+            raise
         finally:
             os.close(theirs)
 
@@ -165,7 +170,7 @@ class _Worker:
         with suppress(BrokenPipeError):  # it is gone already
             self._process.stdin.close()
         self._end()
-        os.close(self._lifeline)
+        self._lifeline.close()
         self._process.stdout.close()
         self._errors.close()
 

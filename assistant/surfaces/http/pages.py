@@ -49,7 +49,7 @@ def render(
 
 def language_of(request: Request, settings: Settings) -> Language:
     """Return the language asked for, of the address, chosen before, set, or the browser's."""
-    folder = request.url.path.split("/")[1]
+    folder = request.url.path.strip("/").split("/")[0]
     cookie = request.cookies.get(LANGUAGE_COOKIE)
     for wanted in (request.query_params.get("lang"), folder, cookie):
         if wanted in ("zh", "en"):

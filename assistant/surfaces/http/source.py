@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import QueryParams
 
+from assistant.spans import place_of
 from assistant.surfaces.http.depend import Asker, TheService, limited
 from assistant.surfaces.http.pages import render
 from assistant.types import Citation, Context, Match
@@ -105,8 +106,10 @@ class _Stretch(NamedTuple):
 
 def _parts(text: str, quote: str, span: str, matches: Sequence[Match]) -> list[_Stretch]:
     """Cut a passage where its quote, its span, or a word the question met, begins or ends."""
-    quoted = _place(text, quote, 0)
-    found = _place(text, span, quoted.start)
+    start = text.find(quote) if quote else -1
+    quoted = range(start, start + len(quote)) if start >= 0 else range(0)
+    start = place_of(text, span, quoted.start)
+    found = range(start, start + len(span)) if start >= 0 else range(0)
     met = [range(match.start, match.end) for match in matches]
     cuts = {0, len(text), *(e for r in (quoted, found, *met) for e in (r.start, r.stop))}
     edges = sorted(cut for cut in cuts if 0 <= cut <= len(text))
@@ -117,9 +120,3 @@ def _parts(text: str, quote: str, span: str, matches: Sequence[Match]) -> list[_
         )
         for inside, pieces in groupby(pairwise(edges), key=lambda piece: piece[0] in quoted)
     ]
-
-
-def _place(text: str, words: str, after: int) -> range:
-    """Return where words stand in a text from a place on; empty where they do not."""
-    start = text.find(words, after) if words else -1
-    return range(start, start + len(words)) if start >= 0 else range(0)
