@@ -84,7 +84,8 @@ def test_a_planted_sentence_does_not_stand_before_the_answer(tmp_path: Path) -> 
         assistant.ingest(paper.parent)
         for question in ("手套多久更换一次？", "每月发几副手套？", "手套坏了怎么换？"):
             answer = assistant.ask(question)
-            assert not answer.refused and "每月发放两副" in answer.text
+            assert not answer.refused
+            assert "每月发放两副" in answer.text.replace("**", "")
             assert "自费购买" not in answer.text
 
 
