@@ -204,8 +204,8 @@ def test_an_address_that_leads_nowhere_says_so(people: dict[str, Visitor]) -> No
 
 def test_an_address_without_its_last_slash_leads_to_the_view(people: dict[str, Visitor]) -> None:
     wu = people["wu"]
-    wu.open("/en/documents")
-    assert wu.page.url.endswith("/en/documents/")
+    wu.open("/en/strategy")
+    assert wu.page.url.endswith("/en/strategy/")
 
 
 def test_conversations_come_back_are_renamed_and_deleted(people: dict[str, Visitor]) -> None:
