@@ -55,7 +55,7 @@ from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, 
 from assistant.questions import courtesy
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
-from assistant.spans import answering, conflict, emphasised, quoted
+from assistant.spans import conflict, emphasised
 from assistant.text import addresses_model, detect_language, unmarked
 from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
@@ -178,17 +178,11 @@ class Answerer:
             yield AnswerEvent("sources", hits=found.hits)
             if enough(found, self._settings.gate_threshold):
                 yield from self._answer(turn, standalone, found.hits)
-                honest = [hit for hit in found.hits if not self._steered(hit)]
-                if turn.text and (warning := _told_apart(turn, honest)):
+                if turn.text and (warning := _told_apart(turn, found.hits, self._steers)):
                     yield turn.add(warning)
             if not turn.text:
                 yield self._refuse(turn, found.hits)
         yield AnswerEvent("answer", answer=turn.answer())
-
-    def _steered(self, hit: Hit) -> bool:
-        """Tell whether the reader was led to a planted instruction."""
-        words = quoted(hit).quote if answering([hit]) else ""
-        return bool(words) and (addresses_model(words) or self._steers(words))
 
     def _topic(self, question: str) -> str:
         return self._router.topic(question) if self._router else ""
@@ -383,10 +377,15 @@ def _joined(turn: _Turn, checked: Checked) -> str:
     return cited if turn.language == "zh" else " " + cited
 
 
-def _told_apart(turn: _Turn, hits: Sequence[Hit]) -> str:
-    """Return what to say where passages contradict each other on what was asked, else ``""``."""
+def _told_apart(turn: _Turn, hits: Sequence[Hit], steers: Callable[[str], bool]) -> str:
+    """Return what to say where passages contradict each other on what was asked, else ``""``.
+
+    One of them must be cited already, and neither be a planted instruction.
+    """
     found = conflict(hits)
     if not found or not any(turn.citations.cites(support.hit) for support in found):
+        return ""
+    if any(steers(support.quote) for support in found):
         return ""
     first, second = found
     one = first.hit.document.id == second.hit.document.id

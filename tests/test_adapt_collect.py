@@ -294,10 +294,10 @@ def test_the_same_question_and_answer_count_once() -> None:
 def test_samples_are_written_and_read(tmp_path: Path, collected: Collected) -> None:
     file = tmp_path / "samples.jsonl"
     write_samples(file, collected.training)
-    assert read_samples(file) == list(collected.training)
+    assert read_samples(file, Sample) == list(collected.training)
     file.write_text("{}\n", "utf-8")
     with pytest.raises(ConfigurationError, match="Delete the work folder"):
-        read_samples(file)
+        read_samples(file, Sample)
 
 
 def test_the_recipes_that_ship_are_sound() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,39 +12,29 @@ from typing import Any
 import gguf
 import pytest
 import torch
-from test_adapt_collect import squad, write_questions
+from test_adapt_collect import squad
 from tiny_model import tiny_causal
 from torch.nn import functional
 
 from assistant import Settings
 from assistant.adapt.causal import Base, load_base, with_adapter
-from assistant.adapt.collect import Collected, collect
 from assistant.adapt.measure import ALL
 from assistant.adapt.measure_writer import outcome, writer_summary, writer_worse, written
-from assistant.adapt.passages import Library
 from assistant.adapt.recipe import RECIPES, WriterRecipe, load_recipe
 from assistant.adapt.registry import Registry
 from assistant.adapt.run import adapt
 from assistant.adapt.train_writer import Batch, Row, Tail, WriterTrainer, packed
 from assistant.adapt.writing import (
-    WriterProcessor,
     WriterSample,
-    read_writer_samples,
-    write_writer_samples,
 )
-from assistant.answer import _DECLINED
 from assistant.engines.llama_child import open_model
 from assistant.errors import ConfigurationError
-from assistant.prompts import load_prompt
 from assistant.tokens import estimated_tokens
 from assistant.writer import (
     ADAPTER_FILE,
-    PROMPTS,
     declined,
-    pointer,
     prompt_text,
     read_writer_facts,
-    resolved,
 )
 
 SHOWN = ("[1] 制度\n年假有十五天。病假需要证明。", "[2] 公司\n预算是三百万元。")
@@ -123,21 +112,6 @@ def base(folder: Path, tmp_path: Path, settings: Settings) -> Base:
     return load_base(recipe(tmp_path, folder).training, settings)
 
 
-@pytest.fixture
-def library(tmp_path: Path, settings: Settings) -> Iterator[Library]:
-    with Library(tmp_path / "library", settings) as opened:
-        yield opened
-
-
-def processed(
-    made_by: WriterRecipe, library: Library
-) -> tuple[Collected, list[WriterSample], list[WriterSample]]:
-    collected = collect(made_by, library, lambda _: None)
-    processor = WriterProcessor(made_by, library, count, collected.held_back)
-    made = processor.samples(collected.training, lambda _: None)
-    return collected, made, processor.trials(collected.held_back)
-
-
 def excited(trainer: WriterTrainer) -> WriterTrainer:
     """Return it with an adapter that changes what the model says."""
     with torch.no_grad():
@@ -149,73 +123,6 @@ def excited(trainer: WriterTrainer) -> WriterTrainer:
 
 
 # -- samples -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("form", ["sentence", "point"])
-def test_the_gold_passage_stands_in_every_place_and_is_cited(
-    tmp_path: Path, library: Library, form: str
-) -> None:
-    squad(tmp_path / "set.json")
-    write_questions(tmp_path)
-    own = {
-        "kind": "questions",
-        "name": "own",
-        "files": "questions.yaml",
-        "knowledge": tmp_path / "knowledge",
-        "licence": "none",
-        "copies": 3,
-    }
-    writing = {"form": form, "passages": (2, 3), "unanswerable": 0.3}
-    made_by = recipe(tmp_path, tmp_path, sources=[own], writing=writing)
-    collected, made, trials = processed(made_by, library)
-    places: Counter[int] = Counter()
-    for each in [*made, *trials]:
-        said = each.target
-        if form == "point":
-            said = resolved(said, each.passages, each.language)
-        if not each.answerable:
-            assert said == declined("sentence", each.language)
-            assert said.lower().startswith(_DECLINED)
-            continue
-        text, _, mark = said.rpartition("[")
-        place = int(mark.rstrip("]"))
-        places[place] += 1
-        assert text == each.quote
-        assert any(answer in text for answer in each.answers)
-        assert each.passages[place - 1].startswith(f"[{place}] ")
-        if form == "sentence":
-            assert text in each.passages[place - 1]
-        others = [p for n, p in enumerate(each.passages, 1) if n != place]
-        assert not any(answer in other for other in others for answer in each.answers)
-    assert set(places) == {1, 2, 3}
-    share = sum(not each.answerable for each in made) / len(made)
-    assert 0.1 < share < 0.5
-    held = {s.passage for s in collected.held_back}
-    assert not any(passage in shown for each in made for shown in each.passages for passage in held)
-    for answerable in (True, False):
-        asked = [trial.question for trial in trials if trial.answerable is answerable]
-        assert sorted(asked) == sorted(s.question for s in collected.held_back)
-    file = tmp_path / "samples.jsonl"
-    write_writer_samples(file, made)
-    assert read_writer_samples(file) == made
-
-
-def test_a_pointer_that_points_nowhere_is_a_refusal() -> None:
-    shown = ["[1] 题\n(1) 甲。\n(2) 乙。\n(3) 丙。"]
-    assert resolved("1.2", shown, "zh") == "乙。[1]"
-    assert resolved(f" {pointer(1, 2, 3)}\n", shown, "zh") == "乙。丙。[1]"
-    for text in ("1.4", "2.1", "0", "1.3-9", "乙。", "1.0"):
-        assert resolved(text, shown, "zh") == declined("sentence", "zh")
-
-
-def test_the_recipes_of_writers_are_sound() -> None:
-    for file in RECIPES.glob("writer-*.yaml"):
-        assert isinstance(load_recipe(file), WriterRecipe)
-    prompts = [load_prompt(name) for name in PROMPTS.values()]
-    assert {prompt.marks for prompt in prompts} == {"passages", "sentences"}
-
-
-# -- rows and the loss ---------------------------------------------------------------------------
 
 
 def test_the_questions_of_a_bundle_share_its_passages(base: Base) -> None:
@@ -477,23 +384,6 @@ def test_the_whole_chain_ends_with_a_writer_in_use(
     assert again.folder.name == "tiny-2"
     assert not any("tokens/s" in line or "library" in line for line in said)
     assert any("measuring tiny-1" in line for line in said)
-
-
-def test_questions_of_the_evaluation_stay_out(
-    folder: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    squad(tmp_path / "set.json")
-    real = WriterProcessor.samples
-
-    def leaky(self: WriterProcessor, raw: Any, tell: Any) -> list[WriterSample]:
-        held = self._inner._withheld
-        made = real(self, raw, tell)
-        leaked = next(group for group in sorted(held) if group.startswith("set:"))
-        return [*made, replace(made[0], group=leaked)]
-
-    monkeypatch.setattr(WriterProcessor, "samples", leaky)
-    with pytest.raises(ConfigurationError, match="kept for measuring"):
-        adapt(recipe(tmp_path, folder), settings, tmp_path / "work", lambda _: None)
 
 
 def test_rows_count_what_is_read() -> None:

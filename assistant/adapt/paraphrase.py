@@ -67,15 +67,5 @@ def paraphrased(question: str, rng: random.Random) -> str:
 def _lowered(question: str) -> str:
     """Return a question with a small first letter, unless it begins with a name."""
     first = question.split(" ", 1)[0]
-    asks = first.lower() in {
-        "what",
-        "what's",
-        "who",
-        "who's",
-        "when",
-        "where",
-        "which",
-        "why",
-        "how",
-    }
+    asks = first.lower().removesuffix("'s") in _ASKING
     return question[0].lower() + question[1:] if asks else question

@@ -17,7 +17,7 @@ import numpy as np
 from assistant.adapt.adapter import blend, write_facts
 from assistant.adapt.batches import split
 from assistant.adapt.card import card, scores_json
-from assistant.adapt.collect import Collected, check_allowed
+from assistant.adapt.collect import Collected
 from assistant.adapt.measure import ALL, Outcome, calibrate, outcomes, summary, worse
 from assistant.adapt.passages import Library
 from assistant.adapt.process import Processor
@@ -28,22 +28,16 @@ from assistant.adapt.samples import (
     Trial,
     counts,
     data_hash,
-    read_samples,
-    read_trials,
-    write_samples,
-    write_trials,
 )
 from assistant.adapt.train_reader import Trainer, untrained
 from assistant.adapt.watch import REFERENCE_FILE
 from assistant.adapt.work import (
     RECIPE_FILE,
-    SAMPLES_FILE,
-    TRIALS_FILE,
     Adapted,
     Tell,
     kept,
     open_work,
-    processed,
+    prepared,
     reference,
     told,
 )
@@ -88,7 +82,12 @@ def adapt(
 
 def _adapt_reader(recipe: ReaderRecipe, settings: Settings, work: Path, tell: Tell) -> Adapted:
     embedder = load_embedder(settings)
-    samples, trials = prepare(recipe, settings, embedder, work, tell)
+
+    def process(library: Library, collected: Collected) -> Processor:
+        count = embedder.count_tokens
+        return Processor(recipe, library, count, collected.held_back, collected.forbidden)
+
+    samples, trials = prepared(recipe, settings, work, tell, process, (Sample, Trial))
     adapter, minutes = teach(recipe, embedder, samples, work, tell)
     made = kept(
         work / "outcomes.json",
@@ -120,27 +119,6 @@ def _adapt_reader(recipe: ReaderRecipe, settings: Settings, work: Path, tell: Te
         registry.adopt(recipe.kind, folder)
     tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
     return Adapted(folder, refusals)
-
-
-def prepare(
-    recipe: ReaderRecipe, settings: Settings, embedder: Embedder, work: Path, tell: Tell
-) -> tuple[list[Sample], list[Trial]]:
-    """Collect and process, unless the work folder holds the result already; return it."""
-
-    def process(library: Library, collected: Collected) -> None:
-        processor = Processor(
-            recipe, library, embedder.count_tokens, collected.held_back, collected.forbidden
-        )
-        made = processor.samples(collected.training, tell)
-        check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
-        write_samples(work / SAMPLES_FILE, made)
-        write_trials(work / TRIALS_FILE, processor.trials(collected.held_back))
-
-    processed(recipe, settings, work, tell, process)
-    samples = read_samples(work / SAMPLES_FILE)
-    for name, number in counts(samples).items():
-        tell(f"process: {name}: {number}")
-    return samples, read_trials(work / TRIALS_FILE)
 
 
 def teach(

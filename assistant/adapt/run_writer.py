@@ -15,7 +15,7 @@ from pathlib import Path
 from assistant.adapt.batches import split
 from assistant.adapt.card import scores_json, writer_card
 from assistant.adapt.causal import load_base, with_adapter, write_by
-from assistant.adapt.collect import Collected, check_allowed
+from assistant.adapt.collect import Collected
 from assistant.adapt.measure import ALL
 from assistant.adapt.measure_writer import (
     Write,
@@ -32,20 +32,16 @@ from assistant.adapt.train_writer import WriterTrainer
 from assistant.adapt.watch import REFERENCE_FILE
 from assistant.adapt.work import (
     RECIPE_FILE,
-    SAMPLES_FILE,
-    TRIALS_FILE,
     Adapted,
     Tell,
     kept,
-    processed,
+    prepared,
     reference,
     told,
 )
 from assistant.adapt.writing import (
     WriterProcessor,
     WriterSample,
-    read_writer_samples,
-    write_writer_samples,
 )
 from assistant.embed import load_embedder
 from assistant.engines.gguf import EMBEDDED
@@ -66,7 +62,13 @@ _BEFORE_LIMIT = 60  # questions put to the model as it is
 
 def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tell) -> Adapted:
     """Run a writer's recipe in its open work folder; see `run.adapt`."""
-    samples, trials = prepare(recipe, settings, work, tell)
+
+    def process(library: Library, collected: Collected) -> WriterProcessor:
+        count = load_embedder(settings).count_tokens
+        return WriterProcessor(recipe, library, count, collected.held_back)
+
+    kinds = (WriterSample, WriterSample)
+    samples, trials = prepared(recipe, settings, work, tell, process, kinds)
     adapter, minutes = teach(recipe, settings, samples, work, tell)
     form = recipe.writing.form
 
@@ -102,26 +104,6 @@ def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tel
         registry.adopt(recipe.kind, folder)
     tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
     return Adapted(folder, refusals)
-
-
-def prepare(
-    recipe: WriterRecipe, settings: Settings, work: Path, tell: Tell
-) -> tuple[list[WriterSample], list[WriterSample]]:
-    """Collect and process, unless the work folder holds the result already; return it."""
-
-    def process(library: Library, collected: Collected) -> None:
-        count = load_embedder(settings).count_tokens
-        processor = WriterProcessor(recipe, library, count, collected.held_back)
-        made = processor.samples(collected.training, tell)
-        check_allowed(made, collected.forbidden, {s.group for s in collected.held_back})
-        write_writer_samples(work / SAMPLES_FILE, made)
-        write_writer_samples(work / TRIALS_FILE, processor.trials(collected.held_back))
-
-    processed(recipe, settings, work, tell, process)
-    samples = read_writer_samples(work / SAMPLES_FILE)
-    for name, number in counts(samples).items():
-        tell(f"process: {name}: {number}")
-    return samples, read_writer_samples(work / TRIALS_FILE)
 
 
 def teach(

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from pydantic import TypeAdapter
 
 from assistant.errors import ConfigurationError
 from assistant.text import fold
@@ -21,6 +23,7 @@ from assistant.types import Language
 
 NO_ANSWER = -1
 _HASH_CHARACTERS = 16
+Kept = TypeVar("Kept")
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
 
@@ -144,34 +147,28 @@ def draw(*parts: object) -> float:
     return int(_hash("\n".join(map(str, parts)))[:8], 16) / 2**32
 
 
-def write_samples(file: Path, samples: Iterable[Sample]) -> None:
-    """Write samples as JSON lines; the file appears whole or not at all."""
-    write_rows(file, (asdict(sample) for sample in samples))
+def write_samples(file: Path, samples: Iterable[Any]) -> None:
+    """Write samples or trials, dataclasses, as JSON lines; the file appears whole or not at all."""
+    partial = file.with_name(file.name + ".part")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in samples)
+    partial.replace(file)
 
 
-def read_samples(file: Path) -> list[Sample]:
-    """Return the samples of a file.
+def read_samples(file: Path, kind: type[Kept]) -> list[Kept]:
+    """Return the samples or trials of a file.
 
     Raises:
         ConfigurationError: the file is missing or was written by another version.
     """
+    adapter = TypeAdapter(kind)
     try:
-        return [_sample(row) for row in read_rows(file)]
-    except (KeyError, TypeError) as error:
-        raise unreadable(file, error) from None
-
-
-def write_trials(file: Path, trials: Iterable[Trial]) -> None:
-    """Write held-back questions as JSON lines; the file appears whole or not at all."""
-    write_rows(file, (asdict(trial) for trial in trials))
-
-
-def read_trials(file: Path) -> list[Trial]:
-    """Return the held-back questions of a file; see `read_samples`."""
-    try:
-        return [Trial(_sample(row["gold"]), tuple(row["negatives"])) for row in read_rows(file)]
-    except (KeyError, TypeError) as error:
-        raise unreadable(file, error) from None
+        lines = file.read_text("utf-8").split("\n")
+        return [adapter.validate_json(line) for line in lines if line]
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{file} cannot be read as samples ({error}). Delete the work folder and run anew."
+        ) from None
 
 
 def data_hash(samples: Iterable[Any]) -> str:
@@ -193,31 +190,3 @@ def counts(samples: Sequence[Asked]) -> dict[str, int]:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HASH_CHARACTERS]
-
-
-def write_rows(file: Path, rows: Iterable[object]) -> None:
-    """Write JSON lines; the file appears whole or not at all."""
-    partial = file.with_name(file.name + ".part")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    partial.replace(file)
-
-
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Return the objects of a file of JSON lines; see `read_samples`."""
-    try:
-        return [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
-    except (OSError, ValueError) as error:
-        raise unreadable(file, error) from None
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    lists = {name: tuple(row[name]) for name in ("answers", "heading")}
-    return Sample(**{**row, **lists})
-
-
-def unreadable(file: Path, error: Exception) -> ConfigurationError:
-    """Return the error for a file that holds no samples."""
-    return ConfigurationError(
-        f"{file} cannot be read as samples ({error}). Delete the work folder and run anew."
-    )

@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from assistant.adapt.collect import Collected, collect
+from assistant.adapt.collect import Collected, check_allowed, collect
 from assistant.adapt.passages import Library
 from assistant.adapt.recipe import Recipe
+from assistant.adapt.samples import Asked, Sample, counts, read_samples, write_samples
 from assistant.adapt.watch import Reference
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
@@ -27,6 +28,8 @@ _WATCHED = 300  # held-back questions whose nearness to the training is noted
 
 Tell = Callable[[str], None]
 Outcomes = TypeVar("Outcomes")
+Taught = TypeVar("Taught", bound=Asked)
+Tried = TypeVar("Tried")
 
 
 @dataclass(frozen=True)
@@ -56,30 +59,52 @@ def open_work(recipe: Recipe, work: Path, resume: bool) -> None:
     file.write_text(content, "utf-8")
 
 
-def processed(
+class Process(Protocol[Taught, Tried]):
+    """Makes samples to teach with, and trials to measure with, of what was collected."""
+
+    def samples(self, raw: Sequence[Sample], tell: Tell) -> list[Taught]:
+        """Return the samples."""
+
+    def trials(self, held_back: Sequence[Sample]) -> list[Tried]:
+        """Return the trials."""
+
+
+def prepared(
     recipe: Recipe,
     settings: Settings,
     work: Path,
     tell: Tell,
-    process: Callable[[Library, Collected], None],
-) -> None:
-    """Collect and process, unless the work folder holds the result already.
+    process: Callable[[Library, Collected], Process[Taught, Tried]],
+    kinds: tuple[type[Taught], type[Tried]],
+) -> tuple[list[Taught], list[Tried]]:
+    """Collect and process, unless the work folder holds the result already; return it.
 
     Args:
         recipe: what to do.
         settings: of the embedding model.
         work: keeps the result.
         tell: is told of the progress.
-        process: makes samples of what was collected and writes them, the trials last.
+        process: makes the samples and trials of what was collected.
+        kinds: of the samples, and of the trials.
+
+    Raises:
+        ConfigurationError: a source is missing, or a sample is kept for measuring.
     """
-    if (work / TRIALS_FILE).exists():
-        return
-    with Library(work / _LIBRARY, settings) as library:
-        collected = collect(recipe, library, tell)
-        (work / DROPPED_FILE).write_text(json.dumps(collected.dropped, indent=2), "utf-8")
-        process(library, collected)
-    for reason, number in collected.dropped.items():
-        tell(f"collect: dropped {number}: {reason}")
+    if not (work / TRIALS_FILE).exists():
+        with Library(work / _LIBRARY, settings) as library:
+            collected = collect(recipe, library, tell)
+            (work / DROPPED_FILE).write_text(json.dumps(collected.dropped, indent=2), "utf-8")
+            made = process(library, collected)
+            samples = made.samples(collected.training, tell)
+            check_allowed(samples, collected.forbidden, {s.group for s in collected.held_back})
+            write_samples(work / SAMPLES_FILE, samples)
+            write_samples(work / TRIALS_FILE, made.trials(collected.held_back))
+        for reason, number in collected.dropped.items():
+            tell(f"collect: dropped {number}: {reason}")
+    samples = read_samples(work / SAMPLES_FILE, kinds[0])
+    for name, number in counts(samples).items():
+        tell(f"process: {name}: {number}")
+    return samples, read_samples(work / TRIALS_FILE, kinds[1])
 
 
 def kept(

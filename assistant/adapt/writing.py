@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from assistant.adapt import crops
 from assistant.adapt.passages import Library, passage_name
 from assistant.adapt.process import Processor, deduplicated, unanswered
 from assistant.adapt.recipe import WriterRecipe
-from assistant.adapt.samples import Sample, draw, read_rows, unreadable, write_rows
+from assistant.adapt.samples import Sample, draw
 from assistant.prompts import numbered
 from assistant.text import detect_language, sentence_spans
 from assistant.types import Language
@@ -215,28 +214,6 @@ class WriterProcessor:
             held = any(crops.holds_answer(text, sample.answers) for text in texts)
             if question not in present and not held:
                 yield _writer_sample(sample, shown, declined(form, sample.language), "")
-
-
-def write_writer_samples(file: Path, samples: Iterable[WriterSample]) -> None:
-    """Write samples as JSON lines; the file appears whole or not at all."""
-    write_rows(file, (asdict(sample) for sample in samples))
-
-
-def read_writer_samples(file: Path) -> list[WriterSample]:
-    """Return the samples of a file.
-
-    Raises:
-        ConfigurationError: the file is missing or was written by another version.
-    """
-    try:
-        return [
-            WriterSample(
-                **{**row, "passages": tuple(row["passages"]), "answers": tuple(row["answers"])}
-            )
-            for row in read_rows(file)
-        ]
-    except (KeyError, TypeError) as error:
-        raise unreadable(file, error) from None
 
 
 def _page(windows: Sequence[Sample], absent: Sequence[Sample]) -> _Page:
