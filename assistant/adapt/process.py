@@ -100,13 +100,13 @@ class Processor:
         copies = self._copies[sample.source]
         alike = self.negatives(sample) if sample.answerable else []
         for copy in range(copies):
-            question = self._worded(sample.question, rng) if copy else sample.question
+            question = self.worded(sample.question, rng) if copy else sample.question
             for part in self._copy(sample, alike, rng):
                 made = replace(part, question=question)
                 changed = self._planted(self.rewritten(made, rng), fakes, rng)
                 yield crops.dressed(changed)
 
-    def _worded(self, question: str, rng: random.Random) -> str:
+    def worded(self, question: str, rng: random.Random) -> str:
         """Return a question in other words, as often as the recipe says."""
         if rng.random() >= self._process.paraphrased:
             return question

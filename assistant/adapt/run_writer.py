@@ -65,7 +65,7 @@ def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tel
 
     def process(library: Library, collected: Collected) -> WriterProcessor:
         count = load_embedder(settings).count_tokens
-        return WriterProcessor(recipe, library, count, collected.held_back)
+        return WriterProcessor(recipe, library, count, collected.held_back, collected.forbidden)
 
     kinds = (WriterSample, WriterSample)
     samples, trials = prepared(recipe, settings, work, tell, process, kinds)

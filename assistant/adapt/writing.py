@@ -76,6 +76,7 @@ class WriterProcessor:
         library: holds the passages of all sources.
         count: counts tokens, for the lengths of windows.
         held_back: raw samples that only measure; their passages are no distractors.
+        forbidden: hashes of questions that no paraphrase may hit.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class WriterProcessor:
         library: Library,
         count: crops.TokenCounter,
         held_back: Sequence[Sample],
+        forbidden: frozenset[str] = frozenset(),
     ) -> None:
-        self._inner = Processor(recipe, library, count, held_back)
+        self._inner = Processor(recipe, library, count, held_back, forbidden)
         self._recipe = recipe
         self._count = count
         self._copies = {source.name: source.copies for source in recipe.sources}
@@ -127,6 +129,8 @@ class WriterProcessor:
     def _bundle(self, samples: Sequence[Sample], copy: int) -> Iterator[WriterSample]:
         """Yield the samples of a passage's bundle: whatever is asked of any passage in it."""
         rng = random.Random(f"{self._recipe.seed} {copy} {samples[0].title} {samples[0].passage}")
+        if copy:
+            samples = [replace(s, question=self._inner.worded(s.question, rng)) for s in samples]
         lead = rng.choice(samples)
         rivals = self._inner.rivals(lead)
         number = rng.randint(*self._recipe.writing.passages)
