@@ -124,9 +124,7 @@ def quotations(
         return []
     likeness = _scores(evidence.question, candidates, embedder)
     read = np.array([candidate.read for candidate in candidates])
-    sure = np.array([candidate.found for candidate in candidates])
-    best = candidates[int(read.argmax())].marker
-    found = sure & np.array([candidate.marker == best for candidate in candidates])
+    found = _best_found(candidates)
     scores = likeness + _READ_BONUS * read
     least = WORTH_QUOTING * likeness.max()
     chosen: list[int] = []
@@ -144,6 +142,15 @@ def quotations(
             break
     ordered = sorted(chosen, key=lambda i: (-scores[_first(candidates, chosen, i)], i))
     return [f"{unmarked(candidates[i].text)}[{candidates[i].marker}]\n" for i in ordered]
+
+
+def _best_found(candidates: Sequence[_Candidate]) -> NDArray[np.bool_]:
+    """Return which sentences a reader found in the first passage that it found any in.
+
+    Search and reader together have ordered the passages; alone the reader is surer than right.
+    """
+    first = min((c.marker for c in candidates if c.found), default=0)
+    return np.array([c.found and c.marker == first for c in candidates])
 
 
 def _first(candidates: Sequence[_Candidate], chosen: Sequence[int], index: int) -> int:
@@ -170,15 +177,16 @@ def _candidates(passages: Sequence[Passage]) -> list[_Candidate]:
 def _passages(evidence: Evidence) -> Sequence[Passage]:
     """Return the passages to quote from: where a reader found the answer, those it read.
 
-    Where it found it in the other language, those in which it did: sentences in the asker's
-    own are the likelier there, whatever they say.
+    Where it found it in the other language alone, all of them: further down one in the asker's
+    own may say it, too.
     """
-    read = [(p, p.reading.answerable) for p in evidence.passages if p.reading]
-    best, sure = max(read, key=lambda each: each[1], default=(None, 0.0))
-    if best is None or sure < LEAST_ANSWERABLE:
-        return evidence.passages
-    abroad = detect_language(best.text) != detect_language(evidence.question)
-    return [passage for passage, there in read if not abroad or there >= LEAST_ANSWERABLE]
+    language = detect_language(evidence.question)
+    own = any(_found(p) and detect_language(p.text) == language for p in evidence.passages)
+    return [p for p in evidence.passages if p.reading] if own else evidence.passages
+
+
+def _found(passage: Passage) -> bool:
+    return passage.reading is not None and passage.reading.answerable >= LEAST_ANSWERABLE
 
 
 def _states(sentence: str, found: bool) -> bool:
