@@ -16,8 +16,9 @@ from itertools import chain
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessageChunk
 
+from assistant.asking import Ask
 from assistant.citations import (
     Checked,
     Checker,
@@ -30,18 +31,12 @@ from assistant.conversation import new_id
 from assistant.embed import Embedder
 from assistant.engines.base import (
     Engine,
-    Evidence,
-    Passage,
     ahead_of,
-    attach_evidence,
-    context_tokens,
-    count_tokens,
     engine_name,
     failures_named,
-    prompt_form,
-    prompt_name,
+    follows_instructions,
 )
-from assistant.engines.extractive import ExtractiveEngine
+from assistant.engines.extractive import ExtractiveEngine, quotations
 from assistant.engines.failover import Engines
 from assistant.errors import (
     AssistantError,
@@ -51,7 +46,7 @@ from assistant.errors import (
 )
 from assistant.followup import complete, needs_context
 from assistant.ingest.clean import clean_text
-from assistant.prompts import Prompt, fit, load_prompt, number_passages, reply, topic_hint
+from assistant.prompts import declines, load_prompt, reply
 from assistant.questions import courtesy
 from assistant.retrieve import Found, enough
 from assistant.settings import Settings
@@ -61,7 +56,6 @@ from assistant.topics import OFF_TOPIC, TopicRouter
 from assistant.types import Answer, AnswerEvent, Hit, Language, Message, Principal, Usage
 
 NEAREST_DOCUMENTS = 3
-_DECLINED = ("资料中没有答案", "资料中未提及", "the documents do not say")
 
 
 @dataclass
@@ -80,6 +74,7 @@ class _Turn:
     usage: Usage = field(default_factory=Usage)
     refused: bool = False
     cut_off: bool = False
+    quoting: bool = False
     notice: str = ""
     topic: str = ""
     confidence: float = 0.0
@@ -178,7 +173,7 @@ class Answerer:
             yield AnswerEvent("sources", hits=found.hits)
             if enough(found, self._settings.gate_threshold):
                 yield from self._answer(turn, standalone, found.hits)
-                if turn.text and (warning := _told_apart(turn, found.hits, self._steers)):
+                if warning := _told_apart(turn, standalone, found.hits, self._steers):
                     yield turn.add(warning)
             if not turn.text:
                 yield self._refuse(turn, found.hits)
@@ -209,7 +204,7 @@ class Answerer:
         for engine in self._engines.candidates():
             try:
                 with failures_named(engine):
-                    if prompt_form(engine) != "chat" or isinstance(engine, ExtractiveEngine):
+                    if not follows_instructions(engine):
                         break
                     reply_ = engine.invoke(messages, **_asker(engine, principal))
                     rewritten = clean_text(str(reply_.text))
@@ -250,26 +245,28 @@ class Answerer:
     ) -> Iterator[AnswerEvent]:
         with turn.timed("check"):
             with failures_named(engine):
-                prompt = load_prompt(prompt_name(engine))
-                passages = self._fit(engine, prompt, question, hits)
+                ask = Ask(engine, question, hits, turn.language, turn.topic, self._settings)
             checker = Checker(
                 question,
-                passages,
+                ask.passages,
                 self._embedder.embed_passages,
                 self._steers,
                 self._nearest,
             )
-        if not passages:  # the window is too small for this question
+        if not ask.passages:  # the window is too small for this question
             return
-        messages = _messages(prompt, turn, question, passages)
         turn.engine = engine_name(engine)
-        pieces = self._generate(turn, engine, messages, prompt.stop)
+        turn.quoting = ask.points or isinstance(engine, ExtractiveEngine)
+        pieces = self._generate(turn, engine, ask)
         first = next(pieces, "")
         while not isinstance(first, str):
             yield first
             first = next(pieces, "")
-        for sentence in split_stream(chain([first], pieces)):
-            if sentence.strip().lower().startswith(_DECLINED):
+        said: Iterator[str] = split_stream(ask.understood(chain([first], pieces)))
+        if ask.points:
+            said = chain(said, self._quotations(ask))
+        for sentence in said:
+            if declines(sentence):
                 turn.refused = not turn.text
                 return
             if turn.cut_off and not ends_sentence(sentence):
@@ -279,15 +276,18 @@ class Answerer:
             if checked:
                 yield turn.add(_joined(turn, checked))
 
+    def _quotations(self, ask: Ask) -> Iterator[str]:
+        """Yield what the engine without a model would quote."""
+        yield from quotations(ask.evidence, self._embedder, self._steers)
+
     def _generate(
         self,
         turn: _Turn,
         engine: BaseChatModel,
-        messages: list[BaseMessage],
-        stop: Sequence[str],
+        ask: Ask,
     ) -> Iterator[Any]:
         """Yield the place in line while the engine serves others, then text and nothing else."""
-        pieces = engine.stream(messages, stop=list(stop) or None, **_asker(engine, turn.principal))
+        pieces = engine.stream(ask.messages(), stop=ask.stop, **_asker(engine, turn.principal))
         while True:
             with turn.timed("engine"), failures_named(engine):
                 piece = next(pieces, None)
@@ -303,17 +303,6 @@ class Answerer:
             if piece.text:
                 turn.timings.setdefault("first_token", time.perf_counter() - turn.began)
             yield str(piece.text)
-
-    def _fit(
-        self, engine: BaseChatModel, prompt: Prompt, question: str, hits: Sequence[Hit]
-    ) -> list[Hit]:
-        fixed = sum(
-            count_tokens(engine, str(message.content))
-            for message in prompt.messages("zh", **_filled(prompt, "", question, ""))
-        )
-        budget = context_tokens(engine) - self._settings.max_answer_tokens - fixed - 256
-        most = prompt.most_passages or self._settings.max_passages
-        return fit(hits, budget, lambda text: count_tokens(engine, text), most)
 
     def _refuse(self, turn: _Turn, hits: Sequence[Hit]) -> AnswerEvent:
         """Say that the documents do not hold the answer, what was searched, and what is nearest."""
@@ -338,33 +327,11 @@ def _asker(engine: BaseChatModel, principal: Principal) -> dict[str, Any]:
     return {"asker": principal.user_id} if isinstance(engine, Engine) else {}
 
 
-def _filled(prompt: Prompt, passages: str, question: str, hint: str) -> dict[str, str]:
-    """Return the variables of a prompt that it names."""
-    values = {"passages": passages, "question": question, "hint": hint}
-    return {name: values[name] for name in prompt.variables}
-
-
-def _messages(prompt: Prompt, turn: _Turn, question: str, hits: Sequence[Hit]) -> list[BaseMessage]:
-    """Return the prompt, with question and passages beside its text for engines that quote."""
-    numbered = "\n\n".join(number_passages(hits, marks=prompt.marks))
-    hint = topic_hint(turn.topic, turn.language)
-    messages = prompt.messages(turn.language, **_filled(prompt, numbered, question, hint))
-    evidence = Evidence(
-        question,
-        tuple(
-            Passage(marker, hit.document.title, hit.chunk.heading, hit.chunk.text, hit.reading)
-            for marker, hit in enumerate(hits, 1)
-        ),
-    )
-    return attach_evidence(messages, evidence)
-
-
 def _joined(turn: _Turn, checked: Checked) -> str:
     """Return a checked sentence as it continues the answer, in a quotation the found words bold."""
     text = " ".join(checked.text.split())
-    quoting = turn.engine == "extractive"
     best = checked.supports[0]
-    if quoting:
+    if turn.quoting:
         text = emphasised(text, best.span)
     cited = turn.citations.cite(replace(checked, text=text))
     if not turn.text:
@@ -372,17 +339,19 @@ def _joined(turn: _Turn, checked: Checked) -> str:
         languages = {best.hit.document.language, detect_language(text)}
         foreign = turn.language not in languages
         return (reply("foreign", turn.language) + "\n" if foreign else "") + cited
-    if quoting:
+    if turn.quoting:
         return "\n" + cited
     return cited if turn.language == "zh" else " " + cited
 
 
-def _told_apart(turn: _Turn, hits: Sequence[Hit], steers: Callable[[str], bool]) -> str:
+def _told_apart(
+    turn: _Turn, question: str, hits: Sequence[Hit], steers: Callable[[str], bool]
+) -> str:
     """Return what to say where passages contradict each other on what was asked, else ``""``.
 
     One of them must be cited already, and neither be a planted instruction.
     """
-    found = conflict(hits)
+    found = conflict(question, hits)
     if not found or not any(turn.citations.cites(support.hit) for support in found):
         return ""
     if any(steers(support.quote) for support in found):

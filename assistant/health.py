@@ -14,6 +14,7 @@ from assistant.linear import LinearClassifier
 from assistant.reading import ReadingStage
 from assistant.settings import Settings
 from assistant.types import Health
+from assistant.writer import idle_writer
 
 _CLASSIFIERS = {
     "steering": "Planted instructions in documents are known by a few patterns alone.",
@@ -55,12 +56,12 @@ def assess(
         chunks=chunks,
         fingerprint=catalog.meta("fingerprint"),
         problems=tuple(problems),
-        notes=tuple(_lost(embedder, reading)),
+        notes=tuple(_lost(embedder, reading, settings)),
     )
 
 
-def _lost(embedder: Embedder, reading: ReadingStage) -> Iterator[str]:
-    """Yield what an assistant does without for its embedding model's sake."""
+def _lost(embedder: Embedder, reading: ReadingStage, settings: Settings) -> Iterator[str]:
+    """Yield what an assistant does without, since it is for other models or prompts."""
     for name, loss in _CLASSIFIERS.items():
         try:
             LinearClassifier.load(name, embedder.fingerprint)
@@ -68,3 +69,5 @@ def _lost(embedder: Embedder, reading: ReadingStage) -> Iterator[str]:
             yield f"{loss} {error}"
     if reading.problem:
         yield f"No passage is read for the answer's words. {reading.problem}"
+    if idle := idle_writer(settings):
+        yield f"The language model writes without the adapter it was given. {idle}"

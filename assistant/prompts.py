@@ -24,6 +24,9 @@ PromptName = Literal[
     "answer", "answer_adapted", "answer_completion", "answer_pointed", "brief", "condense"
 ]
 
+# As the prompts ask for it, and as models word it.
+_DECLINED = ("资料中没有答案", "资料中未提及", "the documents do not say")
+
 Marks = Literal["passages", "sentences", "nothing"]
 
 
@@ -38,7 +41,8 @@ class Prompt(BaseModel):
     """One prompt in both languages; ``variables`` are all that its texts may name.
 
     ``marks`` says what is numbered in it: passages, their sentences as well, or nothing.
-    ``most_passages`` bounds the passages (0: as the settings say).
+    ``most_passages`` bounds the passages (0: as the settings say). With ``excerpts`` a passage
+    in which a reader found an answer is cut down to the sentences around it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +55,7 @@ class Prompt(BaseModel):
     stop: tuple[str, ...] = ()
     marks: Marks = "passages"
     most_passages: int = 0
+    excerpts: bool = False
 
     def messages(self, language: Language, **values: str) -> list[BaseMessage]:
         """Return the prompt as LangChain messages, the fixed system part first."""
@@ -98,6 +103,11 @@ def reply(name: str, language: Language, **values: str | int) -> str:
     return text.format(**values)
 
 
+def declines(text: str) -> bool:
+    """Tell whether a model says, in either language, that the passages do not answer."""
+    return text.strip().lower().startswith(_DECLINED)
+
+
 @lru_cache(maxsize=1)
 def _hints() -> dict[str, Any]:
     return _read("topics")
@@ -134,12 +144,12 @@ def numbered(
 
 
 def fit(
-    hits: Sequence[Hit], budget: int, count_tokens: Callable[[str], int], most: int
+    hits: Sequence[Hit], budget: int, count_tokens: Callable[[str], int], marks: Marks = "passages"
 ) -> list[Hit]:
-    """Return the first ``most`` hits that together stay within ``budget`` tokens; maybe none."""
+    """Return the first hits that together stay within ``budget`` tokens; maybe none."""
     kept: list[Hit] = []
     used = 0
-    for hit, text in zip(hits[:most], number_passages(hits[:most]), strict=True):
+    for hit, text in zip(hits, number_passages(hits, marks), strict=True):
         used += count_tokens(text)
         if used > budget:
             break

@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from assistant.text import fold, sentence_spans
-from assistant.types import Hit
+from assistant.ingest.chunk import indexed_text
+from assistant.text import content_terms, figures, fold, sentence_spans, terms
+from assistant.types import Hit, Reading
 
 # A probability below which what the reader points at is a guess, not a find.
 LEAST_ANSWERABLE = 0.5
+
+# The share of a question's terms that a sentence must hold to be about the same; evals/LOG.md.
+_ENOUGH_ASKED = 0.5
 
 _LONGEST = 40  # characters; longer words hardly ever answer with one figure
 _SIGNS = re.compile(r"(?:[^\w%‰¥$€℃°]|_)+")
@@ -68,14 +72,28 @@ def span_within(hit: Hit, quote: str) -> str:
 def quoted(hit: Hit) -> Support:
     """Return the sentences of a hit around the words that the reader found in it."""
     assert hit.reading is not None
-    text, reading = hit.chunk.text, hit.reading
-    touched = [
-        edge
-        for start, end in sentence_spans(text)
-        if start < reading.end and reading.start < end
-        for edge in (start, end)
-    ]
-    return Support(hit, text[touched[0] : touched[-1]].strip(), reading.text)
+    start, end = _sentences_around(hit.chunk.text, hit.reading, 0)
+    return Support(hit, hit.chunk.text[start:end].strip(), hit.reading.text)
+
+
+def excerpted(hit: Hit) -> Hit:
+    """Return a hit cut down to the sentences around the found words, and one on either side.
+
+    A hit in which the reader found nothing stays whole.
+    """
+    if not span_of(hit) or hit.reading is None:
+        return hit
+    start, end = _sentences_around(hit.chunk.text, hit.reading, 1)
+    reading = replace(hit.reading, start=hit.reading.start - start, end=hit.reading.end - start)
+    return replace(hit, chunk=replace(hit.chunk, text=hit.chunk.text[start:end]), reading=reading)
+
+
+def _sentences_around(text: str, reading: Reading, beside: int) -> tuple[int, int]:
+    """Return where the sentences begin and end that a reading touches, with some beside them."""
+    spans = sentence_spans(text)
+    touched = [n for n, (a, b) in enumerate(spans) if a < reading.end and reading.start < b]
+    first, last = max(touched[0] - beside, 0), min(touched[-1] + beside, len(spans) - 1)
+    return spans[first][0], spans[last][1]
 
 
 def place_of(text: str, span: str, after: int = 0) -> int:
@@ -103,15 +121,26 @@ def emphasised(text: str, span: str) -> str:
     return f"{before}**{span}**{after}" if opens and closes else text
 
 
-def conflict(hits: Iterable[Hit]) -> tuple[Support, Support] | None:
+def conflict(question: str, hits: Iterable[Hit]) -> tuple[Support, Support] | None:
     """Return the first two hits whose answers contradict each other, None where none do.
 
-    Neither sentence may hold the other's number: a sentence with two of them may mean either.
+    Both must be about what is asked, and neither sentence may hold the other's number: a
+    sentence with two of them may mean either.
     """
-    for one, other in combinations(map(quoted, answering(hits)), 2):
+    found = [s for s in map(quoted, answering(hits)) if _asked_of(question, s)]
+    for one, other in combinations(found, 2):
         if contradict(one.span, other.span) and not (_shared(one, other) or _shared(other, one)):
             return one, other
     return None
+
+
+def _asked_of(question: str, support: Support) -> bool:
+    """Tell whether a quoted sentence, below its headings, is about what is asked."""
+    document, chunk = support.hit.document, support.hit.chunk
+    said = indexed_text(document.title, chunk.heading, support.quote)
+    asked = set(content_terms(question))
+    enough = len(asked & set(terms(said))) >= _ENOUGH_ASKED * len(asked)
+    return enough and figures(question) <= figures(said)
 
 
 def _shared(one: Support, other: Support) -> bool:

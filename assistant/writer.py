@@ -25,14 +25,14 @@ KIND = "writer"
 SHIPPED = Path(__file__).resolve().parent / "adapters" / KIND
 FACTS_FILE = "writer.json"
 ADAPTER_FILE = "adapter.gguf"  # beside it, PEFT's own two files
-# The name under which a server must offer a writer, so that it is asked in the way it was taught.
-SERVED_NAME = "assistant-writer"
 _VERSION = 1
 _NO_SOURCE = "0"
-_POINTER = re.compile(r"\s*(\d+)\.(\d+)(?:-(\d+))?\s*$")
+_POINTER = re.compile(r"\s*(\d{1,3})\.(\d{1,3})(?:-(\d{1,3}))?\s*$")
 
 Form = Literal["sentence", "point"]
 PROMPTS: dict[Form, PromptName] = {"sentence": "answer_adapted", "point": "answer_pointed"}
+# The names under which a server must offer writers, so that they are asked as they were taught.
+SERVED_NAMES: dict[str, Form] = {"assistant-writer": "sentence", "assistant-pointer": "point"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def prompt_text(form: Form, language: Language, passages: Sequence[str], questio
     return str(messages[-1].content)
 
 
+def served_name(form: Form) -> str:
+    """Return the name under which a server must offer a writer of a form."""
+    return next(name for name, served in SERVED_NAMES.items() if served == form)
+
+
 def declined(form: Form, language: Language) -> str:
     """Return what a writer says where no passage answers."""
     return _NO_SOURCE if form == "point" else reply("declined", language)
@@ -76,9 +81,15 @@ def pointer(passage: int, first: int, last: int) -> str:
     return f"{passage}.{first}" if first == last else f"{passage}.{first}-{last}"
 
 
-def quoted(meant: Sequence[str]) -> str:
-    """Return sentences of a passage as an answer quotes them, on one line."""
-    flat = [" ".join(unmarked(each).split()) for each in meant]
+def quoted(meant: Sequence[str], place: int | None = None) -> str:
+    """Return sentences of a passage as an answer quotes them, on one line.
+
+    Args:
+        meant: the sentences.
+        place: the passage's number, to cite it after each; None: not at all.
+    """
+    mark = "" if place is None else f"[{place}]"
+    flat = [" ".join(unmarked(each).split()) + mark for each in meant]
     return ("" if detect_language(flat[0]) == "zh" else " ").join(flat)
 
 
@@ -97,7 +108,7 @@ def resolved(text: str, shown: Sequence[str], language: Language) -> str:
         marks = [f"({number}) " for number in range(first, last + 1)]
         meant = [line.removeprefix(m) for m in marks for line in lines if line.startswith(m)]
         if meant and len(meant) == len(marks):
-            return f"{quoted(meant)}[{place}]"
+            return quoted(meant, place)
     return declined("sentence", language)
 
 
@@ -113,10 +124,10 @@ def read_writer_facts(folder: Path) -> WriterFacts:
         raise ConfigurationError(
             f"{folder} cannot be read as a writer ({error}). Teach it anew: assistant adapt run."
         ) from None
-    if facts.version != _VERSION:
+    if facts.version != _VERSION or facts.form not in PROMPTS:
         raise ConfigurationError(
-            f"{folder} is a writer of version {facts.version}; this needs {_VERSION}. Teach it "
-            "anew: assistant adapt run."
+            f"{folder} is a writer of version {facts.version} and form {facts.form!r}; this needs "
+            f"{_VERSION} and one of {', '.join(PROMPTS)}. Teach it anew: assistant adapt run."
         )
     return facts
 
@@ -124,21 +135,41 @@ def read_writer_facts(folder: Path) -> WriterFacts:
 def chosen_writer(settings: Settings, model: Path) -> Path | None:
     """Return the folder of the writer to use with a GGUF file; None where none is for it.
 
-    It is the registry's, else the one that ships.
+    It is the one that was last put to use with this file, else the one that ships.
 
     Raises:
-        ConfigurationError: the one in use is gone or damaged.
+        ConfigurationError: it is gone or damaged.
     """
     if settings.writer == "off":
         return None
-    adopted = Registry(registry_folder(settings.data_dir)).current(KIND)
-    for folder in (adopted, SHIPPED):
-        if folder and (folder / ADAPTER_FILE).is_file():
+    registry = Registry(registry_folder(settings.data_dir))
+    registry.current(KIND)  # says what to do where its folder is gone
+    for folder in known_writers(registry):
+        if (folder / ADAPTER_FILE).is_file():
             facts = read_writer_facts(folder)
             if fits(facts, model):
-                _check_whole(folder / ADAPTER_FILE, facts)
+                check_whole(folder, facts)
                 return folder
     return None
+
+
+def known_writers(registry: Registry) -> list[Path]:
+    """Return the folders of the writers put to use, the last first, and of the shipped one."""
+    return [*reversed(registry.adopted(KIND)), *([SHIPPED] if SHIPPED.is_dir() else [])]
+
+
+def idle_writer(settings: Settings) -> str:
+    """Return why the writer that was put to use cannot write; ``""`` where it can, or none was."""
+    try:
+        current = Registry(registry_folder(settings.data_dir)).current(KIND)
+        if current is None or settings.writer == "off":
+            return ""
+        facts = read_writer_facts(current)
+    except ConfigurationError as error:
+        return str(error)
+    if facts.prompt_version == prompt_of(facts.form).version:
+        return ""
+    return f"{current.name} was taught an earlier prompt. Teach one anew: assistant adapt run."
 
 
 def fits(facts: WriterFacts, model: Path) -> bool:
@@ -156,10 +187,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_whole(adapter: Path, facts: WriterFacts) -> None:
-    """Refuse a damaged adapter: llama.cpp crashes on some, and loads others half."""
-    if facts.adapter_sha256 and sha256_of(adapter) != facts.adapter_sha256:
+def check_whole(folder: Path, facts: WriterFacts) -> None:
+    """Refuse a damaged adapter: llama.cpp crashes on some, and loads others half.
+
+    Raises:
+        ConfigurationError: it is gone, or its hash is not the one in its facts.
+    """
+    adapter, wanted = folder / ADAPTER_FILE, facts.adapter_sha256
+    if wanted and not (adapter.is_file() and sha256_of(adapter) == wanted):
         raise ConfigurationError(
-            f"{adapter} is damaged (its hash differs). Go back to the writer before it: assistant "
+            f"{adapter} is gone or damaged. Go back to the writer before it: assistant "
             "adapt roll-back writer; or set ASSISTANT_WRITER to `off`."
         )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from assistant.engines.gguf import embedded_gguf
 from assistant.settings import Settings
+from assistant.writer import read_writer_facts, served_name
 
 ROOT = Path(__file__).resolve().parents[1]
 VLLM_PYTHON = Path(os.environ.get("VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
@@ -104,8 +105,8 @@ def gemma_folder() -> Path:
 
 
 @contextmanager
-def vllm(folder: Path) -> Iterator[Server]:
-    """Run vLLM on the processor."""
+def vllm(folder: Path, writer: Path | None = None) -> Iterator[Server]:
+    """Run vLLM on the processor, with a taught writer's adapter if one is given."""
     port = free_port()
     command = [
         *(str(VLLM_PYTHON), "-m", "vllm.entrypoints.openai.api_server"),
@@ -113,6 +114,9 @@ def vllm(folder: Path) -> Iterator[Server]:
         *("--host", "127.0.0.1", "--port", str(port), "--max-model-len", "2048"),
         *("--dtype", "bfloat16", "--max-num-seqs", "16", "--enforce-eager"),
     ]
+    if writer:
+        form = read_writer_facts(writer).form
+        command += ["--enable-lora", "--lora-modules", f"{served_name(form)}={writer}"]
     extra = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     with _running(Server(command, port, folder / "vllm.log", extra)) as server:
         yield server

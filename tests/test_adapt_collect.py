@@ -175,6 +175,39 @@ def test_a_document_is_trained_on_or_held_back(collected: Collected) -> None:
     assert {question_hash(s.question) for s in collected.held_back} <= collected.forbidden
 
 
+def test_a_document_held_back_beyond_those_measured_is_not_trained_on_through_another_source(
+    tmp_path: Path, library: Library
+) -> None:
+    write_questions(tmp_path)
+    (tmp_path / "knowledge" / "zh" / "pay.md").write_text("# 薪酬\n\n每月五日发薪。\n", "utf-8")
+    files = {
+        "kept": {"年假有几天？": ("leave", "十五天"), "几日发薪？": ("pay", "五日")},
+        "taught": {"婚假有几天？": ("leave", "十天"), "发薪是每月几日？": ("pay", "五日")},
+    }
+    for name, asked in files.items():
+        rows = [
+            {"question": q, "language": "zh", "document": f"zh/{document}.md", "answers": [answer]}
+            for q, (document, answer) in asked.items()
+        ]
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(rows), "utf-8")
+    sources = [
+        {
+            "kind": "questions",
+            "name": name,
+            "files": f"{name}.yaml",
+            "knowledge": tmp_path / "knowledge",
+            "licence": "none",
+            "held_back": share,
+        }
+        for name, share in (("kept", 1.0), ("taught", 0.0))
+    ]
+    recipe = {"kind": "reader", "name": "test", "sources": sources, "measured": 1}
+    collected = collect(ReaderRecipe.model_validate(recipe), library, lambda _: None)
+    assert len(collected.held_back) == 1
+    assert collected.training == ()
+    assert collected.dropped["question or document of the evaluation, or held back"] == 2
+
+
 def test_questions_find_their_answers_in_the_documents(collected: Collected) -> None:
     own = {s.question: s for s in collected.training if s.source == "own"}
     assert own["年假有几天？"].answer == "十五天"

@@ -32,6 +32,31 @@ def test_english_questions_keep_their_names() -> None:
     assert any("have to" in form for form in made)
 
 
+@pytest.mark.parametrize(
+    ("question", "kept"),
+    [
+        ("新的报销系统怎么样？", "系统怎么样"),
+        ("怎么样才能申请年假？", "怎么样才能"),
+        ("员工任何时候都能请假吗？", "任何时候都能"),
+        ("数据作为何种资产入账？", "作为何种资产"),
+    ],
+)
+def test_words_that_only_look_like_a_question_word_stay_whole(question: str, kept: str) -> None:
+    assert all(kept in form for form in variants(question))
+
+
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("年假怎么申请？", "年假如何申请"),
+        ("为何要申请？", "为什么要申请"),
+        ("何时放假？", "什么时候放假"),
+    ],
+)
+def test_question_words_are_exchanged(question: str, other: str) -> None:
+    assert any(other in form for form in variants(question))
+
+
 @pytest.mark.parametrize("question", ["预算", "AI?"])
 def test_what_no_rule_fits_stays_recognisable(question: str) -> None:
     assert all(question.rstrip("?") in form for form in variants(question))

@@ -52,6 +52,19 @@ def test_one_is_in_use_and_the_one_before_it_comes_back(registry: Registry, adap
         registry.roll_back("reader")
 
 
+def test_those_put_to_use_are_listed_oldest_first_without_those_that_are_gone(
+    registry: Registry, adapter: Path
+) -> None:
+    first, second, third, _ = (registry.add("reader", "small", adapter, {}) for _ in range(4))
+    assert registry.adopted("reader") == []
+    for folder in (third, first, second):
+        registry.adopt("reader", folder)
+    assert registry.adopted("reader") == [third, first, second]
+    assert registry.adopted("writer") == []
+    shutil.rmtree(first)
+    assert registry.adopted("reader") == [third, second]
+
+
 def test_what_is_half_written_is_not_there(
     registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,7 @@ from tiny_model import tiny_embedder, tiny_model, tiny_settings
 
 from assistant.adapt import run, train_reader
 from assistant.adapt.adapter import blend, write_adapter
-from assistant.adapt.batches import encoded, epoch_batches, split
-from assistant.adapt.loop import CHECKPOINT_FILE, schedule
+from assistant.adapt.batches import Item, drawn, encoded, epoch_batches, split
 from assistant.adapt.recipe import ReaderRecipe
 from assistant.adapt.registry import Registry
 from assistant.adapt.run import adapt
@@ -126,12 +127,48 @@ def test_a_document_is_trained_on_or_validated_with() -> None:
     assert sorted(s.question for fold in folds for s in fold) == sorted(s.question for s in SAMPLES)
 
 
-def test_the_rate_rises_and_falls() -> None:
-    rates = [schedule(progress / 100, 0.1) for progress in range(101)]
-    assert max(rates) == rates[10] == 1.0
-    assert rates[:11] == sorted(rates[:11])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[100] == pytest.approx(0.0)
+def bundles(source: str, number: int) -> list[Sample]:
+    """Return samples of a source: each passage is shown with four questions in turn."""
+    return [
+        replace(
+            sample(n), source=source, passage=f"{source}{n // 4}厂放假。", question=f"第{n}问？"
+        )
+        for n in range(number)
+    ]
+
+
+def passage_of(sample: Sample) -> str:
+    return sample.passage
+
+
+def test_samples_are_drawn_from_all_sources_and_bundles_stay_together() -> None:
+    samples = [*bundles("甲", 80), *bundles("乙", 80)]
+    chosen = drawn(samples, 40, passage_of)
+    assert len(chosen) == 40
+    assert {each.source for each in chosen} == {"甲", "乙"}
+    assert [len(list(bundle)) for _, bundle in groupby(chosen, passage_of)] == [4] * 10
+    assert all(each in samples for each in chosen)
+    assert chosen == drawn(samples, 40, passage_of)
+    assert chosen == drawn([*bundles("乙", 80), *bundles("甲", 80)], 40, passage_of)
+    assert drawn(samples, 80, passage_of)[:40] == chosen
+    assert len(drawn(samples, 999, passage_of)) == len(samples)
+
+
+def test_the_best_state_is_chosen_by_samples_of_all_sources(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+
+    def validate(self: Trainer, held: Sequence[Item]) -> train_reader.Validation:
+        seen.append({item.sample.source for item in held})
+        assert len(held) == 20
+        return train_reader.Validation(1.0, 0.5, 0.5)
+
+    monkeypatch.setattr(Trainer, "validate", validate)
+    few = recipe(tmp_path, validation_limit=20, epochs=1)
+    trainer = Trainer(few, embedder, tmp_path, lambda _: None)
+    trainer.train(SAMPLES, [*bundles("甲", 40), *bundles("乙", 40)])
+    assert seen == [{"甲", "乙"}]
 
 
 def test_the_loss_is_of_spans_and_of_whether(tokenizer: PairTokenizer) -> None:
@@ -186,52 +223,6 @@ def test_it_learns(embedder: Embedder, tmp_path: Path) -> None:
     after = trainer.validate(held)
     assert after.loss < before.loss / 2
     assert after.f1 > 0.8
-
-
-def test_a_training_that_was_stopped_goes_on_where_it_was(
-    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    every = recipe(tmp_path, checkpoint_every=1e-9)
-    straight = Trainer(every, embedder, tmp_path / "straight", lambda _: None)
-    straight.train(SAMPLES[:40], SAMPLES[40:])
-    stopped = Trainer(every, embedder, tmp_path / "stopped", lambda _: None)
-    steps = iter(range(4))
-    take = stopped._step
-
-    def dying(*arguments: object) -> float:
-        next(steps)  # StopIteration, as good as a kill
-        return take(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(stopped, "_step", dying)
-    with pytest.raises(StopIteration):
-        stopped.train(SAMPLES[:40], SAMPLES[40:])
-    said: list[str] = []
-    resumed = Trainer(every, embedder, tmp_path / "stopped", said.append)
-    resumed.train(SAMPLES[:40], SAMPLES[40:])
-    assert any("going on at epoch 1, batch 5" in line for line in said)
-    assert (resumed.position.epoch, resumed.position.batch) == (2, 0)
-    for name, tensor in straight.tensors().items():
-        assert torch.allclose(resumed.tensors()[name], tensor, atol=1e-5), name
-
-
-def test_a_checkpoint_of_another_recipe_is_refused(embedder: Embedder, tmp_path: Path) -> None:
-    Trainer(recipe(tmp_path), embedder, tmp_path, lambda _: None).train(SAMPLES[:9], SAMPLES[9:])
-    assert (tmp_path / CHECKPOINT_FILE).exists()
-    other = Trainer(recipe(tmp_path, epochs=5), embedder, tmp_path, lambda _: None)
-    with pytest.raises(ConfigurationError, match="another recipe"):
-        other.train(SAMPLES[:9], SAMPLES[9:])
-
-
-def test_it_stops_when_nothing_gets_better(
-    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    same = train_reader.Validation(1.0, 0.5, 0.5)
-    monkeypatch.setattr(Trainer, "validate", lambda self, held: same)
-    trainer = Trainer(
-        recipe(tmp_path, epochs=90, eval_every=1e-9, patience=3), embedder, tmp_path, lambda _: None
-    )
-    trainer.train(SAMPLES[:40], SAMPLES[40:])
-    assert (trainer.position.epoch, trainer.position.batch) == (0, 5)
 
 
 def test_the_whole_chain_ends_with_a_reader_in_use(

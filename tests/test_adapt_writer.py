@@ -1,4 +1,4 @@
-"""Teaching a writer: samples, packed rows, the loss on targets alone, export, the whole chain."""
+"""Teaching a writer: packed rows, the loss on targets alone, export."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from typing import Any
 import gguf
 import pytest
 import torch
-from test_adapt_collect import squad
 from tiny_model import tiny_causal
 from torch.nn import functional
 
 from assistant import Settings
-from assistant.adapt.causal import Base, load_base, with_adapter
-from assistant.adapt.measure import ALL
-from assistant.adapt.measure_writer import outcome, writer_summary, writer_worse, written
-from assistant.adapt.recipe import RECIPES, WriterRecipe, load_recipe
-from assistant.adapt.registry import Registry
-from assistant.adapt.run import adapt
+from assistant.adapt.causal import Base, load_base, with_adapter, write_by
+from assistant.adapt.loop import Found
+from assistant.adapt.recipe import WriterRecipe
 from assistant.adapt.train_writer import Batch, Row, Tail, WriterTrainer, packed
 from assistant.adapt.writing import (
     WriterSample,
@@ -155,25 +151,41 @@ def test_a_packed_row_says_what_its_questions_say_alone(
     assert torch.allclose(together, torch.cat(alone), atol=1e-4)
 
 
+def by_sample(logits: torch.Tensor, targets: torch.Tensor, rows: Sequence[Row]) -> float:
+    """Return the mean, over the samples, of the mean cross-entropy of their tokens."""
+    lengths = [len(tail.target) for row in rows for tail in row.tails]
+    each = functional.cross_entropy(logits, targets, reduction="none").split(lengths)
+    return sum(float(part.mean()) for part in each) / len(lengths)
+
+
 @pytest.mark.parametrize("vocabulary", ["all", "seen"])
 def test_the_loss_is_of_the_targets_alone(
     base: Base, folder: Path, tmp_path: Path, vocabulary: str
 ) -> None:
     made_by = recipe(tmp_path, folder, training={"vocabulary": vocabulary, "epochs": 1})
     trainer = excited(WriterTrainer(made_by, base, tmp_path, lambda _: None))
-    rows = packed(SAMPLES[:3], base, "sentence")
+    samples = [*SAMPLES[:2], replace(SAMPLES[2], target="年" * 40)]
+    rows = packed(samples, base, "sentence")
     targets = torch.tensor([token for row in rows for t in row.tails for token in t.target])
     with torch.no_grad():
         logits = trainer.logits(Batch.of(rows, trainer.model.device))
-        expected = functional.cross_entropy(logits, targets)
-        assert trainer.loss(rows) == pytest.approx(float(expected), rel=1e-4)
-        trainer._seen = sorted({*targets.tolist(), 5, 7}) if vocabulary == "seen" else None
-        del trainer._head
+        assert trainer.loss(rows) == pytest.approx(by_sample(logits, targets, rows), rel=1e-5)
+    trainer.train(samples, [])
+    with torch.no_grad():
+        logits = trainer.logits(Batch.of(rows, trainer.model.device))
         if vocabulary == "seen":
-            chosen = logits[:, trainer._seen]
-            numbered = torch.tensor([trainer._seen.index(int(t)) for t in targets])  # type: ignore[union-attr]
-            expected = functional.cross_entropy(chosen, numbered)
-        assert trainer.loss(rows) == pytest.approx(float(expected), rel=1e-4)
+            assert trainer._seen is not None and len(trainer._seen) < logits.shape[1]
+            logits = logits[:, trainer._seen]
+            targets = torch.tensor([trainer._seen.index(int(token)) for token in targets])
+        assert trainer.loss(rows) == pytest.approx(by_sample(logits, targets, rows), rel=1e-5)
+
+
+def test_a_batch_counts_its_samples_alike_however_long(base: Base) -> None:
+    rows = packed(SAMPLES[:3], base, "sentence")
+    batch = Batch.of(rows, base.model.device)
+    lengths = [len(tail.target) for row in rows for tail in row.tails]
+    assert len(set(lengths)) > 1
+    assert [float(part.sum()) for part in batch.shares.split(lengths)] == pytest.approx([1, 1, 1])
 
 
 def test_a_bundle_that_is_too_long_becomes_several_rows(
@@ -184,6 +196,27 @@ def test_a_bundle_that_is_too_long_becomes_several_rows(
     assert len(rows) > 1
     assert [t.sample for row in rows for t in row.tails] == SAMPLES
     assert all(len(row) <= 120 for row in rows)
+
+
+def test_the_best_state_is_chosen_by_samples_of_all_sources(
+    base: Base, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Row] = []
+
+    def evaluate(self: WriterTrainer, held: Sequence[Row]) -> Found:
+        seen[:] = held
+        return Found(0.0, {})
+
+    monkeypatch.setattr(WriterTrainer, "evaluate", evaluate)
+    validation = [
+        replace(SAMPLES[n], source=source, passages=(f"[1] {source}{n // 4}",))
+        for source in ("甲", "乙")
+        for n in range(16)
+    ]
+    few = recipe(tmp_path, folder, training={"validation_limit": 16})
+    WriterTrainer(few, base, tmp_path, lambda _: None).train(SAMPLES, validation)
+    assert [len(row.tails) for row in seen] == [4, 4, 4, 4]
+    assert {tail.sample.source for row in seen for tail in row.tails} == {"甲", "乙"}
 
 
 def test_it_learns(base: Base, folder: Path, tmp_path: Path) -> None:
@@ -199,41 +232,6 @@ def test_it_learns(base: Base, folder: Path, tmp_path: Path) -> None:
     after = trainer.evaluate(held)
     assert after.measures["loss"] < before.measures["loss"] / 2
     assert after.score == -after.measures["loss"]
-
-
-# -- measures ------------------------------------------------------------------------------------
-
-
-def test_an_answer_is_held_against_its_passages() -> None:
-    trial = sample(1)  # 病假需要证明。, of the first passage
-    right = outcome(trial, "病假需要证明。[1]", 0.5)
-    assert (right.refused, right.f1, right.found, right.copied, right.cited) == (False, 1, 1, 1, 1)
-    other = outcome(trial, "预算是三百万元。[2]", 0.5)
-    assert other.f1 is not None and other.f1 < 0.5
-    assert (other.found, other.copied, other.cited, other.numbers) == (0, 1, 0, 1)
-    wrong = outcome(trial, "病假需要证明，预算是40万元。[1]", 0.5)
-    assert (wrong.copied, wrong.numbers, wrong.cited) == (0, 0, 1)
-    for text in ("", "资料中没有答案。"):
-        refused = outcome(trial, text, 0.5)
-        assert (refused.refused, refused.f1, refused.found) == (True, 0, 0)
-        assert refused.numbers is refused.copied is refused.cited is None
-    asked = outcome(replace(trial, quote=""), "病假需要证明。[1]", 0.5)
-    assert (asked.refused, asked.f1, asked.cited, asked.copied) == (False, None, None, 1)
-
-
-def test_scores_count_both_kinds_of_refusal() -> None:
-    answered, refusing = (lambda s: s.target), (lambda s: declined("sentence", "zh"))
-    made = written(answered, "sentence", SAMPLES, lambda _: None)
-    scores = writer_summary(made)[ALL]
-    assert scores.questions == len(SAMPLES)
-    assert (scores.f1.value, scores.cited.value, scores.copied.value) == (1, 1, 1)
-    assert (scores.wrongly_refused.value, scores.wrongly_answered.value) == (0, 0)
-    silent = written(refusing, "sentence", SAMPLES, lambda _: None)
-    assert writer_summary(silent)[ALL].wrongly_refused.value == 1
-    talking = written(lambda s: SAMPLES[1].target, "sentence", SAMPLES, lambda _: None)
-    assert writer_summary(talking)[ALL].wrongly_answered.value == 1
-    assert set(writer_worse(made, silent)) == {"F1", "refusal"}
-    assert writer_worse(silent, made) == {}
 
 
 # -- export --------------------------------------------------------------------------------------
@@ -341,49 +339,21 @@ def test_a_base_or_layers_that_are_not_there_are_named(
         WriterTrainer(odd, base, tmp_path, lambda _: None)
 
 
-# -- the whole chain -----------------------------------------------------------------------------
+# -- as it is used -------------------------------------------------------------------------------
 
 
-def test_the_whole_chain_ends_with_a_writer_in_use(
-    folder: Path, tmp_path: Path, settings: Settings
-) -> None:
-    squad(tmp_path / "set.json")
-    seven = load_recipe(RECIPES / "writer-7b.yaml")
-    assert isinstance(seven, WriterRecipe)
-    whole = recipe(
-        tmp_path,
-        folder,
-        training={
-            "gradient_checkpointing": seven.training.gradient_checkpointing,
-            "targets": seven.training.targets,
-            "vocabulary": seven.training.vocabulary,
-        },
+def test_a_model_that_can_think_aloud_is_asked_not_to(base: Base) -> None:
+    base.tokenizer.chat_template = (
+        "{{ messages[0]['content'] }}{% if enable_thinking is not false %}想{% endif %}"
     )
-    said: list[str] = []
-    done = adapt(whole, settings, tmp_path / "work", said.append)
-    assert done.refusals == {}
-    registry = Registry(tmp_path / "data" / "adapters")
-    assert registry.current("writer") == done.folder
-    assert registry.current("reader") is None
-    names = {file.name for file in done.folder.iterdir()}
-    assert names >= {
-        *("adapter_model.safetensors", "adapter_config.json", ADAPTER_FILE, "writer.json"),
-        *("recipe.json", "data.json", "scores.json", "card.md", "reference.npz"),
-    }
-    assert "NOTICE" not in names  # it is not Gemma's
-    card = (done.folder / "card.md").read_text("utf-8")
-    assert "CC BY-SA 4.0" in card and "Somebody" in card and "wrongly refused" in card
-    scores = json.loads((done.folder / "scores.json").read_text("utf-8"))
-    assert scores["after"]["all"]["questions"] > 0
-    assert set(scores) == {"before", "after"}
+    assert base.tokenizer.decode(base.prompt_tokens("年假")).endswith("年假")
 
-    with pytest.raises(ConfigurationError, match="--resume"):
-        adapt(whole, settings, tmp_path / "work", said.append)
-    said.clear()
-    again = adapt(whole, settings, tmp_path / "work", said.append, resume=True)
-    assert again.folder.name == "tiny-2"
-    assert not any("tokens/s" in line or "library" in line for line in said)
-    assert any("measuring tiny-1" in line for line in said)
+
+def test_a_models_own_penalty_does_not_keep_a_writer_from_copying(base: Base) -> None:
+    said = write_by(base.model.eval(), base, SHOWN[0], 40)
+    assert len(set(said)) < len(said), "it repeats itself"
+    base.model.generation_config.repetition_penalty = 9.0
+    assert write_by(base.model, base, SHOWN[0], 40) == said
 
 
 def test_rows_count_what_is_read() -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from assistant import Answer, Settings
 from assistant.adapted import HashEmbedder
 from assistant.answer import Answerer
-from assistant.engines.base import Evidence, Passage
+from assistant.engines.base import Engine, Evidence, Passage, ScriptedEngine
 from assistant.engines.extractive import ExtractiveEngine, quotations
 from assistant.engines.failover import Engines
+from assistant.prompts import PromptName
 from assistant.retrieve import Found
 from assistant.types import EVERYONE, Chunk, Document, Hit, Language, Reading
 
@@ -25,8 +26,18 @@ def hit(number: int, title: str, text: str, language: Language = "zh") -> Hit:
     return Hit(Chunk(f"d{number}.1.0", f"d{number}", text), document, 0.9, 0.9, 5.0)
 
 
-def answer(question: str, hits: Sequence[Hit], spans: Sequence[str]) -> Answer:
-    """Ask the quoting engine about hits in which a reader found the spans."""
+class Pointing(ScriptedEngine):
+    """A writer that was taught to point."""
+
+    @property
+    def prompt_name(self) -> PromptName:
+        return "answer_pointed"
+
+
+def answer(
+    question: str, hits: Sequence[Hit], spans: Sequence[str], engine: Engine | None = None
+) -> Answer:
+    """Ask an engine, or the quoting one, about hits in which a reader found the spans."""
 
     def read(_: str, found: Found) -> Found:
         pairs = zip(found.hits, spans, strict=True)
@@ -37,7 +48,7 @@ def answer(question: str, hits: Sequence[Hit], spans: Sequence[str]) -> Answer:
         Settings(embedding_model="hash"),
         lambda *_: Found(tuple(hits), {}, 0.1, 0.5),
         HashEmbedder(),
-        Engines([ExtractiveEngine(embedder=HashEmbedder())]),
+        Engines([engine or ExtractiveEngine(embedder=HashEmbedder())]),
         lambda _: len(hits),
         read=read,
     )
@@ -54,6 +65,16 @@ def test_the_words_found_are_bold_in_the_sentence_and_named_in_the_citation() ->
     assert not given.refused
     assert given.confidence == 0.9
     assert "read" in given.timings
+
+
+def test_a_writer_that_points_decides_whether_what_a_reader_found_is_quoted() -> None:
+    hits = [hit(1, "报销办法", "试用期请先熟悉制度。差旅报销单须在出差结束后15天内提交。")]
+    asked = ("差旅报销单多久内提交？", hits, ["15天内"])
+    for pointer in ("1.1", "1.2"):
+        given = answer(*asked, Pointing(replies=[pointer]))
+        assert given.text == answer(*asked).text
+        assert given.citations[0].span == "15天内"
+    assert answer(*asked, Pointing(replies=["0"])).refused
 
 
 def test_two_passages_that_contradict_each_other_are_told_apart() -> None:

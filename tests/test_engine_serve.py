@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import real_servers
@@ -52,6 +54,62 @@ def test_what_is_not_set_is_left_to_vllm() -> None:
     assert "--quantization" not in line
     assert "--max-model-len" not in line
     assert "--enable-lora" not in line
+
+
+def option(name: str, **values: Any) -> str:
+    """Return the value of an option of vLLM's command line."""
+    command = serve_command(Settings(vllm_serve_model="org/base", **values))
+    return command[command.index(f"--{name}") + 1]
+
+
+def adapter(folder: Path, config: str) -> Path:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(config, "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "name"),
+    [("", "org/base"), ("ours", "ours"), ("assistant-writer", "org/base")],
+)
+def test_the_base_keeps_its_own_name_where_an_adapter_is_asked_for(
+    asked_for: str, name: str
+) -> None:
+    adapters = {"assistant-writer": Path("org/writer")}
+    assert option("served-model-name", vllm_model=asked_for, vllm_adapters=adapters) == name
+    assert option("served-model-name", vllm_model=asked_for) == (asked_for or "org/base")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "most"),
+    [((1,), 1), ((4,), 8), ((16,), 16), ((20,), 32), ((64,), 64), ((8, 300), 320), ((512,), 512)],
+)
+def test_there_is_room_for_the_greatest_rank_of_the_adapters(
+    tmp_path: Path, ranks: tuple[int, ...], most: int
+) -> None:
+    adapters = {f"a{r}": adapter(tmp_path / str(r), json.dumps({"r": r})) for r in ranks}
+    assert option("max-lora-rank", vllm_adapters=adapters) == str(most)
+
+
+def test_an_adapter_that_vllm_is_to_fetch_is_of_its_default_rank(tmp_path: Path) -> None:
+    adapters = {"far": Path("org/adapter"), "near": adapter(tmp_path / "near", '{"r": 4}')}
+    assert option("max-lora-rank", vllm_adapters=adapters) == "16"
+
+
+@pytest.mark.parametrize("config", ["", "{", "[]", "{}", '{"r": null}', '{"r": "many"}'])
+def test_a_folder_without_an_adapter_is_named(tmp_path: Path, config: str) -> None:
+    folder = adapter(tmp_path / "broken", config)
+    with pytest.raises(ConfigurationError, match=r"broken is no LoRA.*ASSISTANT_VLLM_ADAPTERS"):
+        option("max-lora-rank", vllm_adapters={"a": folder})
+    (folder / "adapter_config.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"broken is no LoRA.*ASSISTANT_VLLM_ADAPTERS"):
+        option("max-lora-rank", vllm_adapters={"a": folder})
+
+
+def test_a_rank_that_vllm_does_not_take_is_named(tmp_path: Path) -> None:
+    large = adapter(tmp_path / "large", '{"r": 513}')
+    with pytest.raises(ConfigurationError, match="rank 513, and vLLM takes at most 512"):
+        option("max-lora-rank", vllm_adapters={"a": large})
 
 
 def test_no_model_is_a_configuration_error() -> None:

@@ -21,8 +21,8 @@ from assistant.engines.base import (
     engine_name,
     estimated_tokens,
     evidence_of,
+    follows_instructions,
     load_engine,
-    prompt_form,
 )
 from assistant.errors import ConfigurationError, EngineError
 from assistant.settings import Settings
@@ -98,7 +98,7 @@ def test_importing_the_contract_loads_no_engine() -> None:
 
 def test_any_langchain_model_can_be_asked_what_it_wants() -> None:
     foreign = FakeListChatModel(responses=["hello"])
-    assert prompt_form(foreign) == "chat"
+    assert follows_instructions(foreign)
     assert context_tokens(foreign) == 4096
     assert count_tokens(foreign, "some words") == estimated_tokens("some words")
     assert engine_name(foreign) == "fake-list-chat-model"
@@ -108,7 +108,7 @@ def test_any_langchain_model_can_be_asked_what_it_wants() -> None:
 
 def test_an_engine_is_asked_itself() -> None:
     engine = ScriptedEngine(prompt_form="completion")
-    assert prompt_form(engine) == "completion"
+    assert not follows_instructions(engine)
     assert context_tokens(engine) == engine.context_tokens
     assert count_tokens(engine, WORDS[0]) == engine.count_tokens(WORDS[0])
 

@@ -5,13 +5,11 @@ The real ones take minutes: `make servers`.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 import real_servers
 from engine_contract import WritingContract
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from odd_server import Odd, done, said
 
 from assistant import Assistant
 from assistant.engines.base import Engine, load_engine
@@ -38,64 +37,6 @@ def engine_at(url: str, **values: Any) -> OpenAICompatibleEngine:
 
 
 # -- a server that misbehaves ---------------------------------------------------------------
-
-
-class Odd:
-    """A server on loopback that answers as it is told, and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any], str]] = []
-        self.hung_up = threading.Event()
-        self.chats = True
-        self.write: Callable[[Any], None] = lambda out: None
-        self.status = 200
-        odd = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None: ...
-
-            def do_GET(self) -> None:
-                self.reply(200, {"object": "list", "data": [{"id": "m", "object": "model"}]})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                odd.asked.append((self.path, body, self.headers["authorization"]))
-                if body.get("max_tokens") == 1:  # the engine tries whether the model can chat
-                    self.reply(200 if odd.chats else 400, {"error": {"message": "no template"}})
-                elif odd.status != 200:
-                    self.reply(odd.status, {"error": {"message": "as it was told"}})
-                else:
-                    self.send_response(200)
-                    self.send_header("content-type", "text/event-stream")
-                    self.end_headers()
-                    try:
-                        odd.write(self.wfile)
-                    except OSError:
-                        odd.hung_up.set()
-
-            def reply(self, status: int, value: Any) -> None:
-                data = json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-def said(out: Any, text: str, reason: str | None = None) -> None:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
-    event = {"id": "1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
-    out.write(f"data: {json.dumps(event)}\n\n".encode())
-    out.flush()
-
-
-def done(out: Any) -> None:
-    out.write(b"data: [DONE]\n\n")
 
 
 @pytest.fixture
@@ -220,6 +161,58 @@ def test_a_model_that_is_not_there_is_named_with_those_that_are(odd: Odd) -> Non
     engine = engine_at(odd.url, vllm_model="adapter")
     with pytest.raises(EngineError, match=r"no model 'adapter' \(it offers: m\)"):
         engine.load()
+    engine.close()
+
+
+def served_by_vllm(*adapters: str, **more: Any) -> list[dict[str, Any]]:
+    """Return what vLLM lists of a base and adapters of it; ``more`` is said of the adapters."""
+    base = {"id": "base", "owned_by": "vllm", "max_model_len": 2048}
+    below = {"owned_by": "vllm", "parent": "base", "max_model_len": None, **more}
+    return [base, *({"id": name, **below} for name in adapters)]
+
+
+@HOSTS
+@pytest.mark.parametrize(
+    ("more", "window"),
+    [({}, 2048), ({"max_model_len": 512}, 512), ({"parent": None}, 3000)],
+)
+def test_an_adapters_window_is_that_of_the_model_below_it(
+    odd: Odd, more: dict[str, Any], window: int
+) -> None:
+    odd.models = [*served_by_vllm("writer", **more), {"id": "other", "max_model_len": 99}]
+    engine = engine_at(odd.url, vllm_model="writer", llm_context=3000)
+    assert engine.context_tokens == window
+    engine.close()
+
+
+@HOSTS
+@pytest.mark.parametrize("form", ["chat", "completion"])
+@pytest.mark.parametrize(
+    ("name", "penalty"),
+    [("assistant-writer", 1.0), ("assistant-pointer", 1.0), ("another", None), ("base", None)],
+)
+def test_a_served_writer_may_copy_whatever_the_models_defaults_say(
+    odd: Odd, name: str, penalty: float | None, form: str
+) -> None:
+    odd.models = served_by_vllm("assistant-writer", "assistant-pointer", "another")
+    odd.write = lambda out: (said(out, "Five.", "stop"), done(out))  # type: ignore[assignment]
+    engine = engine_at(odd.url, vllm_model=name, vllm_form=form)
+    engine.invoke([HumanMessage("How many?")])
+    path, body, _ = odd.asked[-1]
+    assert path == ("/v1/chat/completions" if form == "chat" else "/v1/completions")
+    assert body.get("repetition_penalty") == penalty
+    thinking = {"enable_thinking": False} if form == "chat" else None
+    assert body.get("chat_template_kwargs") == thinking
+    engine.close()
+
+
+@HOSTS
+def test_only_vllm_is_told_of_a_penalty(odd: Odd) -> None:
+    odd.models = [{"id": "assistant-writer", "owned_by": "llamacpp"}]
+    odd.write = lambda out: (said(out, "Five.", "stop"), done(out))  # type: ignore[assignment]
+    engine = engine_at(odd.url)
+    engine.invoke([HumanMessage("How many?")])
+    assert "repetition_penalty" not in odd.asked[-1][1]
     engine.close()
 
 

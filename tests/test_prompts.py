@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 
 from assistant.errors import ConfigurationError
-from assistant.prompts import Prompt, fit, load_prompt, number_passages, numbered, reply, topic_hint
+from assistant.prompts import (
+    Prompt,
+    declines,
+    fit,
+    load_prompt,
+    number_passages,
+    numbered,
+    reply,
+    topic_hint,
+)
 from assistant.topics import OFF_TOPIC, TOPICS
 from assistant.types import Chunk, Document, Hit
 
@@ -52,10 +61,32 @@ def test_passages_are_numbered_as_a_prompt_wants_it() -> None:
 def test_passages_fit_the_budget() -> None:
     hits = [hit("字" * 50), hit("字" * 50), hit("字" * 50)]
     one = len(number_passages(hits[:1])[0])
-    assert len(fit(hits, 2 * one, len, 8)) == 2
-    assert len(fit(hits, 2 * one - 1, len, 8)) == 1
-    assert fit(hits, one - 1, len, 8) == []
-    assert len(fit(hits, 10_000, len, 2)) == 2
+    assert len(fit(hits, 2 * one, len)) == 2
+    assert len(fit(hits, 2 * one - 1, len)) == 1
+    assert fit(hits, one - 1, len) == []
+
+
+def test_the_numbers_of_sentences_take_room_too() -> None:
+    hits = [hit(f"{'字' * 9}。" * 5), hit(f"{'字' * 9}。" * 5)]
+    room = sum(map(len, number_passages(hits)))
+    assert len(fit(hits, room, len)) == 2
+    assert len(fit(hits, room, len, "sentences")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "refuses"),
+    [
+        ("资料中没有答案。", True),
+        (" 资料中未提及年假。", True),
+        ("The documents do not say.", True),
+        ("THE DOCUMENTS DO NOT SAY how long.", True),
+        ("年假有十五天。", False),
+        ("The documents say: 15 days.", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_is_known_in_either_language(text: str, refuses: bool) -> None:
+    assert declines(text) == refuses
 
 
 def test_replies_exist_in_both_languages() -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from assistant.spans import agree, conflict, contradict, emphasised, quoted, span_of, span_within
+from assistant.spans import (
+    agree,
+    conflict,
+    contradict,
+    emphasised,
+    excerpted,
+    quoted,
+    span_of,
+    span_within,
+)
 from assistant.types import Chunk, Document, Hit, Reading
 
 
@@ -86,23 +97,72 @@ def test_a_span_over_two_sentences_quotes_both() -> None:
     assert support.quote == "先填表。再签字。"
 
 
+@pytest.mark.parametrize(
+    ("span", "shown"),
+    [
+        ("第三句", "第二句。第三句。第四句。"),
+        ("第一句", "第一句。第二句。"),
+        ("第五句", "第四句。第五句。"),
+        ("二句。第三", "第一句。第二句。第三句。第四句。"),
+    ],
+)
+def test_an_excerpt_is_the_sentences_around_the_span_and_one_on_either_side(
+    span: str, shown: str
+) -> None:
+    hit = read_hit("第一句。第二句。第三句。第四句。第五句。", span)
+    cut = excerpted(hit)
+    assert cut.reading is not None
+    assert cut.chunk.text == shown
+    assert cut.chunk.text[cut.reading.start : cut.reading.end] == cut.reading.text == span
+    assert (cut.document, cut.chunk.id, cut.score) == (hit.document, hit.chunk.id, hit.score)
+    assert quoted(cut).quote == quoted(hit).quote
+
+
+def test_an_excerpt_of_a_passage_without_a_find_is_the_passage() -> None:
+    text = "第一句。第二句。第三句。第四句。"
+    doubted = read_hit(text, "第一句", answerable=0.3)
+    assert excerpted(doubted) == doubted
+    unread = replace(doubted, reading=None)
+    assert excerpted(unread) == unread
+
+
 def test_what_the_reader_doubts_counts_as_not_found() -> None:
     doubted = read_hit("报销须在15天内提交。", "15天内", answerable=0.3)
     assert span_of(doubted) == ""
     assert span_within(doubted, doubted.chunk.text) == ""
-    assert conflict([doubted, read_hit("报销须在30天内提交。", "30天内")]) is None
+    assert (
+        conflict("报销须在几天内提交？", [doubted, read_hit("报销须在30天内提交。", "30天内")])
+        is None
+    )
 
 
 def test_a_conflict_names_both_passages() -> None:
     found = conflict(
+        "报销须在几天内提交？",
         [
             read_hit("报销须在15天内提交。", "15天内"),
             read_hit("报销须在十五天内提交。", "十五天内", name="b"),
             read_hit("报销须在30天内提交。", "30天内", name="c"),
-        ]
+        ],
     )
     assert found is not None
     assert [support.hit.document.id for support in found] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("报销须在几天内提交？", "发票须在30天内开具。"),
+        ("A-100的报销须在几天内提交？", "A-200的报销须在30天内提交。"),
+    ],
+)
+def test_other_numbers_of_other_things_are_no_conflict(question: str, other: str) -> None:
+    hits = [
+        read_hit("A-100的报销须在15天内提交。", "15天内"),
+        read_hit(other, "30天内", name="b"),
+    ]
+    assert conflict(question, hits) is None
+    assert conflict("须在几天内？", hits) is not None
 
 
 @pytest.mark.parametrize(

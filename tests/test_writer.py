@@ -12,29 +12,26 @@ import numpy as np
 import pytest
 from langchain_core.messages import HumanMessage
 
+from assistant import Assistant
 from assistant.adapt.registry import Registry, registry_folder
 from assistant.engines.base import (
     Evidence,
-    Passage,
     ScriptedEngine,
     attach_evidence,
     load_engine,
     prompt_name,
 )
 from assistant.engines.gguf import embedded_gguf
-from assistant.engines.llama_model import Piece
-from assistant.engines.llamacpp import _pointed
 from assistant.engines.openai_compatible import OpenAICompatibleEngine, ServedModel
-from assistant.engines.worker import Waiting
 from assistant.errors import ConfigurationError
 from assistant.settings import Settings
 from assistant.writer import (
     ADAPTER_FILE,
     FACTS_FILE,
-    SERVED_NAME,
     WriterFacts,
     chosen_writer,
-    declined,
+    idle_writer,
+    known_writers,
     prompt_of,
     read_writer_facts,
     sha256_of,
@@ -94,6 +91,29 @@ def test_the_adopted_writer_goes_before_the_one_that_ships(
         chosen_writer(settings, model)
 
 
+def adopted(settings: Settings, folder: Path, facts: WriterFacts) -> Path:
+    """Return the folder of a writer that was registered and put to use."""
+    registry = Registry(registry_folder(settings.data_dir))
+    kept = registry.add("writer", "own", write(folder, facts), {})
+    registry.adopt("writer", kept)
+    return kept
+
+
+def test_a_writer_for_another_base_does_not_displace_the_one_for_this(
+    tmp_path: Path, settings: Settings, model: Path, facts: WriterFacts, shipped: Path
+) -> None:
+    first = adopted(settings, tmp_path / "first", facts)
+    second = adopted(settings, tmp_path / "second", facts)
+    served = adopted(settings, tmp_path / "served", replace(facts, base_sha256="", base_bytes=0))
+    other = adopted(settings, tmp_path / "other", replace(facts, base_sha256="0" * 64))
+    assert chosen_writer(settings, model) == second
+    registry = Registry(registry_folder(settings.data_dir))
+    assert known_writers(registry) == [other, served, second, first, shipped]
+    for _ in range(3):
+        registry.roll_back("writer")
+    assert chosen_writer(settings, model) == first
+
+
 @pytest.mark.parametrize(
     "change",
     [{"base_sha256": "0" * 64}, {"base_bytes": 1}, {"base_bytes": 0}, {"prompt_version": 0}],
@@ -111,32 +131,40 @@ def test_a_damaged_folder_is_named(tmp_path: Path, facts: WriterFacts) -> None:
         read_writer_facts(tmp_path)
     with pytest.raises(ConfigurationError, match="version 9"):
         read_writer_facts(write(tmp_path, replace(facts, version=9)))
+    with pytest.raises(ConfigurationError, match=r"form 'song'.*one of sentence, point"):
+        read_writer_facts(write(tmp_path, replace(facts, form="song")))  # type: ignore[arg-type]
 
 
-def test_an_engine_says_by_which_prompt_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_was_taught_an_earlier_prompt_is_told_of(
+    tmp_path: Path, settings: Settings, facts: WriterFacts
+) -> None:
+    assert idle_writer(settings) == ""
+    current = adopted(settings, tmp_path / "made", facts)
+    assert idle_writer(settings) == ""
+    adopted(settings, tmp_path / "earlier", replace(facts, prompt_version=0))
+    assert "own-2 was taught an earlier prompt" in idle_writer(settings)
+    assert idle_writer(settings.model_copy(update={"writer": "off"})) == ""
+    with Assistant(settings) as assistant:
+        (note,) = [note for note in assistant.health().notes if "own-2" in note]
+        assert "writes without the adapter" in note and "assistant adapt run" in note
+        Registry(registry_folder(settings.data_dir)).roll_back("writer")
+        assert not any("writes without" in note for note in assistant.health().notes)
+    (current / FACTS_FILE).write_text("{}", "utf-8")
+    assert "cannot be read as a writer" in idle_writer(settings)
+
+
+def test_an_engine_says_by_which_prompt_it_is_asked() -> None:
     assert prompt_name(ScriptedEngine()) == "answer"
     assert prompt_name(ScriptedEngine(prompt_form="completion")) == "answer_completion"
-    for name, expected in ((SERVED_NAME, "answer_adapted"), ("qwen", "answer")):
+    for name, expected in (
+        ("assistant-writer", "answer_adapted"),
+        ("assistant-pointer", "answer_pointed"),
+        ("qwen", "answer"),
+    ):
         engine = OpenAICompatibleEngine(settings=Settings(vllm_base_url="http://127.0.0.1:1/v1"))
         engine._served = ServedModel(name, "chat", 4096, True, False)
         assert prompt_name(engine) == expected
         engine.close()
-
-
-def test_a_pointer_becomes_the_sentence_it_points_at() -> None:
-    passages = (Passage(1, "题", ("章",), "甲是一。乙是二。"), Passage(2, "题", (), "丙。"))
-    evidence = Evidence("乙是什么？", passages)
-
-    def said(*texts: str) -> str:
-        pieces = [Waiting(1), *map(Piece, texts), Piece("", "stop", (9, 3, 0))]
-        first, *rest = _pointed(iter(pieces), evidence)
-        assert first == Waiting(1)
-        assert all(isinstance(piece, Piece) for piece in rest)
-        return "".join(piece.text for piece in rest if isinstance(piece, Piece))
-
-    assert said("1.", "2") == "乙是二。[1]"
-    assert said("2.1") == "丙。[2]"
-    assert said("0") == said("3.1") == declined("sentence", "zh")
 
 
 def embedded_writer(folder: Path) -> Path:
@@ -170,11 +198,10 @@ def test_llama_cpp_writes_with_the_adapter(tmp_path: Path) -> None:
     registry = Registry(registry_folder(settings.data_dir))
     folder = registry.add("writer", "own", embedded_writer(tmp_path / "made"), {})
     ask = attach_evidence([HumanMessage("1, 2, 3, 4, 5, 6, 7, 8, 9,")], Evidence("", ()))
+    registry.adopt("writer", folder)
     said = []
-    for adopted in (False, True):
-        if adopted:
-            registry.adopt("writer", folder)
-        engine = load_engine("llamacpp", settings)
+    for use in ("off", "auto"):
+        engine = load_engine("llamacpp", settings.model_copy(update={"writer": use}))
         said.append((prompt_name(engine), engine.invoke(ask).text))
         engine.close()
     assert said[0][0] == "answer_completion"

@@ -101,7 +101,7 @@ def tiny_causal(folder: Path, kind: str = "gemma3_text") -> Path:
         "initializer_range": 0.2,  # with the usual 0.02 its logits could hardly differ
     }
     ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
-    own = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 64}
+    own = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
     config = CONFIG_MAPPING[kind](**sizes, **ids, **(own if kind == "gemma3_text" else {}))
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder

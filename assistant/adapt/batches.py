@@ -7,8 +7,9 @@ depends on the seed and the epoch alone, so that a training that was stopped fin
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
 from assistant.adapt.samples import OfDocument, Sample, draw
@@ -49,6 +50,21 @@ def split(
     held = {s.group for s in samples if lowest <= draw("validation", s.group) < highest}
     validation = [sample for sample in samples if sample.group in held]
     return [sample for sample in samples if sample.group not in held], validation
+
+
+def drawn(
+    samples: Sequence[Grouped], limit: int, together: Callable[[Grouped], object]
+) -> list[Grouped]:
+    """Return ``limit`` samples drawn from all sources; their order depends on them alone.
+
+    Args:
+        samples: of all sources, one after the other.
+        limit: how many.
+        together: what those have in common that stay beside each other.
+    """
+    groups = [list(group) for _, group in groupby(samples, key=together)]
+    groups.sort(key=lambda group: draw("drawn", together(group[0])))
+    return [sample for group in groups for sample in group][:limit]
 
 
 def encoded(samples: Sequence[Sample], tokenizer: PairTokenizer) -> list[Item]:

@@ -17,9 +17,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from assistant.adapt.lora import renamed_quietly
 from assistant.adapt.recipe import WriterTraining
 from assistant.encoder import no_progress_bar
-from assistant.engines.gguf import EMBEDDED, embedded_gguf
+from assistant.engines.gguf import embedded_gguf
 from assistant.errors import ConfigurationError
-from assistant.model_files import cpu_dtype
+from assistant.model_files import EMBEDDED, cpu_dtype
 from assistant.settings import Settings
 from assistant.writer import sha256_of
 
@@ -43,7 +43,10 @@ class Base:
         if self.tokenizer.chat_template:
             said = [{"role": "user", "content": text}]
             found = self.tokenizer.apply_chat_template(
-                said, add_generation_prompt=True, return_dict=False
+                said,
+                add_generation_prompt=True,
+                return_dict=False,
+                enable_thinking=False,  # as vLLM is asked; other templates take no notice
             )
             return [int(token) for token in found]
         return [int(token) for token in self.tokenizer(text).input_ids]
@@ -137,6 +140,7 @@ def write_by(model: Any, base: Base, prompt: str, most: int) -> str:
             top_k=None,
             top_p=None,
             temperature=None,
+            repetition_penalty=1.0,  # a model's own default would keep it from copying
             pad_token_id=base.tokenizer.eos_token_id,
         )
     text: str = base.tokenizer.decode(written[0, tokens.shape[1] :], skip_special_tokens=True)

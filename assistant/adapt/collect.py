@@ -57,14 +57,15 @@ def collect(recipe: Recipe, library: Library, tell: Callable[[str], None]) -> Co
     forbidden = set(evaluation_questions())
     training: list[Sample] = []
     held_back: list[Sample] = []
+    groups: set[str] = set()
     for source in recipe.sources:
         samples = public.get(source.name) or _read(source, library, dropped)
         taught, kept = _split(samples, source)
         forbidden |= {question_hash(sample.question) for sample in kept}
+        groups |= {sample.group for sample in kept}
         training += _limited(taught, source.limit)
         held_back += _limited(kept, recipe.measured)
         tell(f"{source.name}: {len(samples)} questions, {len(kept)} of them held back")
-    groups = {sample.group for sample in held_back}
     allowed = [
         s for s in training if s.group not in groups and question_hash(s.question) not in forbidden
     ]

@@ -109,6 +109,7 @@ class Loop(ABC, Generic[Packed]):
                 clock.report(self.position, loss, progress, sum(map(len, batch)) / took)
                 if clock.due("evaluate", self._training.eval_every):
                     self._evaluate(held)
+                    self._save()  # else a run that was killed would take a worse state for better
                 if clock.due("checkpoint", self._training.checkpoint_every):
                     self._save()
                 if self.over:
@@ -153,15 +154,20 @@ class Loop(ABC, Generic[Packed]):
         self._tell(f"validation: {told}{' (best)' if better else ''}")
 
     def _write_best(self) -> None:
-        """Write the best state; each of its files is the old or the new one at any moment."""
+        """Write the best state; the old or the new one is there as a whole at any moment."""
         best, partial = self._folder / BEST_FOLDER, self._folder / f"{BEST_FOLDER}.part"
         shutil.rmtree(partial, ignore_errors=True)
-        for folder in (best, partial):
-            folder.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True)
         self.write(partial)
-        for file in partial.iterdir():
-            file.replace(best / file.name)
-        partial.rmdir()
+        if best.exists():
+            shutil.rmtree(self._old_best, ignore_errors=True)
+            best.rename(self._old_best)
+        partial.rename(best)
+        shutil.rmtree(self._old_best, ignore_errors=True)
+
+    @property
+    def _old_best(self) -> Path:
+        return self._folder / f"{BEST_FOLDER}.old"
 
     def _save(self) -> None:
         """Write the checkpoint; it is the old or the new one at any moment."""
@@ -178,6 +184,8 @@ class Loop(ABC, Generic[Packed]):
         partial.replace(self._folder / CHECKPOINT_FILE)
 
     def _resume(self) -> None:
+        if self._old_best.exists() and not (self._folder / BEST_FOLDER).exists():
+            self._old_best.rename(self._folder / BEST_FOLDER)  # killed while it was replaced
         file = self._folder / CHECKPOINT_FILE
         if not file.exists():
             return

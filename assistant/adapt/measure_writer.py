@@ -15,8 +15,9 @@ from assistant.adapt.crops import holds_answer
 from assistant.adapt.measure import ALL, SIGNIFICANT
 from assistant.adapt.scores import best_f1
 from assistant.adapt.writing import WriterSample
+from assistant.prompts import declines
 from assistant.text import numbers, sentences
-from assistant.writer import Form, declined, resolved
+from assistant.writer import Form, resolved
 from evals.stats import Difference, Mean, difference, mean
 
 _MARKER = re.compile(r"\[\d+\]")
@@ -76,28 +77,29 @@ def written(
         began = time.perf_counter()
         text = write(trial)
         seconds = time.perf_counter() - began
+        wanted = trial.target
         if form == "point":
-            text = resolved(text, trial.passages, trial.language)
-        made.append(outcome(trial, text, seconds))
+            text, wanted = (resolved(t, trial.passages, trial.language) for t in (text, wanted))
+        made.append(outcome(trial, text, wanted, seconds))
         if len(made) % _TELL_EVERY == 0:
             tell(f"measure: {len(made)} of {len(trials)} questions")
     return made
 
 
-def outcome(trial: WriterSample, text: str, seconds: float) -> WriterOutcome:
+def outcome(trial: WriterSample, text: str, wanted: str, seconds: float) -> WriterOutcome:
     """Return what an answer is worth.
 
     Args:
         trial: the question.
         text: the answer, cited.
+        wanted: the gold passage's words, cited.
         seconds: the time it took.
     """
     plain = _MARKER.sub("", text).strip()
-    refused = not plain or plain.lower().startswith(
-        declined("sentence", trial.language).rstrip("。.").lower()
-    )
-    whole = _squeezed("".join(trial.passages))
-    gold = _MARKER.findall(trial.target)[-1:] if trial.answerable else []
+    refused = not plain or declines(plain)
+    passages = [_MARKER.sub("", passage) for passage in trial.passages]
+    whole = _squeezed("".join(passages))
+    gold = _MARKER.findall(wanted)[-1:] if trial.answerable else []
     return WriterOutcome(
         source=trial.source,
         language=trial.language,
@@ -105,7 +107,7 @@ def outcome(trial: WriterSample, text: str, seconds: float) -> WriterOutcome:
         refused=refused,
         f1=_or_none(trial.answerable, 0.0 if refused else best_f1(plain, [trial.quote])),
         found=_or_none(trial.answerable, not refused and holds_answer(plain, trial.answers)),
-        numbers=_or_none(not refused, numbers(plain) <= numbers("\n".join(trial.passages))),
+        numbers=_or_none(not refused, numbers(plain) <= numbers("\n".join(passages))),
         copied=_or_none(not refused, all(_squeezed(s) in whole for s in sentences(plain))),
         cited=_or_none(not refused and bool(gold), _MARKER.findall(text)[-1:] == gold),
         seconds=seconds,

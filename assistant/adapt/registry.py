@@ -122,6 +122,11 @@ class Registry:
             self._write(kind, adopted[:-1])
         return self.current(kind)
 
+    def adopted(self, kind: str) -> list[Path]:
+        """Return the folders of the adapters that were put to use and are there, oldest first."""
+        folders = [self._root / kind / name for name in self._adopted(kind)]
+        return [folder for folder in folders if folder.is_dir()]
+
     def _adopted(self, kind: str) -> list[str]:
         """Return the names of the adapters adopted, oldest first."""
         try:

@@ -6,7 +6,6 @@ was. What a stage does is told in its own module; the writer's chain is `run_wri
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,18 +26,17 @@ from assistant.adapt.samples import (
     Sample,
     Trial,
     counts,
-    data_hash,
 )
 from assistant.adapt.train_reader import Trainer, untrained
 from assistant.adapt.watch import REFERENCE_FILE
 from assistant.adapt.work import (
-    RECIPE_FILE,
     Adapted,
     Tell,
     kept,
     open_work,
     prepared,
     reference,
+    registered,
     told,
 )
 from assistant.embed import Embedder, load_embedder
@@ -106,19 +104,13 @@ def _adapt_reader(recipe: ReaderRecipe, settings: Settings, work: Path, tell: Te
     }
     registry = Registry(recipe.adapters or registry_folder(settings.data_dir))
     refusals = _refusals(registry, recipe.kind, embedder, trials, made, calibration, tell)
-    files = {
-        RECIPE_FILE: recipe.model_dump_json(indent=2),
-        "data.json": json.dumps({"hash": data_hash(samples), "counts": counts(samples)}, indent=2),
+    texts = {
         "scores.json": scores_json(scores),
         "card.md": card(recipe, counts(samples), minutes, calibration, scores, refusals),
     }
     held_back = [trial.gold.question for trial in trials]
     reference((s.question for s in samples), held_back, embedder).save(adapter / REFERENCE_FILE)
-    folder = registry.add(recipe.kind, recipe.name, adapter, files)
-    if not refusals:
-        registry.adopt(recipe.kind, folder)
-    tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
-    return Adapted(folder, refusals)
+    return registered(recipe, registry, adapter, samples, texts, refusals, tell)
 
 
 def teach(

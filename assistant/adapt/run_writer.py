@@ -6,7 +6,6 @@ another model by transformers. What a stage does is told in its own module.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,7 +15,6 @@ from assistant.adapt.batches import split
 from assistant.adapt.card import scores_json, writer_card
 from assistant.adapt.causal import load_base, with_adapter, write_by
 from assistant.adapt.collect import Collected
-from assistant.adapt.measure import ALL
 from assistant.adapt.measure_writer import (
     Write,
     WriterOutcome,
@@ -27,16 +25,16 @@ from assistant.adapt.measure_writer import (
 from assistant.adapt.passages import Library
 from assistant.adapt.recipe import WriterRecipe
 from assistant.adapt.registry import Registry, registry_folder
-from assistant.adapt.samples import counts, data_hash
+from assistant.adapt.samples import counts
 from assistant.adapt.train_writer import WriterTrainer
 from assistant.adapt.watch import REFERENCE_FILE
 from assistant.adapt.work import (
-    RECIPE_FILE,
     Adapted,
     Tell,
     kept,
     prepared,
     reference,
+    registered,
     told,
 )
 from assistant.adapt.writing import (
@@ -44,11 +42,20 @@ from assistant.adapt.writing import (
     WriterSample,
 )
 from assistant.embed import load_embedder
-from assistant.engines.gguf import EMBEDDED
 from assistant.engines.llama_child import open_model
 from assistant.engines.llama_model import LlamaModel, Request
+from assistant.errors import ConfigurationError
+from assistant.model_files import EMBEDDED
 from assistant.settings import Settings
-from assistant.writer import SHIPPED, Form, prompt_of, prompt_text, read_writer_facts
+from assistant.writer import (
+    Form,
+    WriterFacts,
+    check_whole,
+    known_writers,
+    prompt_of,
+    prompt_text,
+    read_writer_facts,
+)
 
 NOTICE_FILE = "NOTICE"
 # Section 3.1 of the terms asks for this very sentence in a file of this name.
@@ -57,7 +64,6 @@ GEMMA_NOTICE = (
     "ai.google.dev/gemma/terms"
 )
 _CHANGED = "This adapter changes what Gemma 3 270M writes; the terms and their use policy bind it"
-_BEFORE_LIMIT = 60  # questions put to the model as it is
 
 
 def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tell) -> Adapted:
@@ -76,34 +82,26 @@ def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tel
         with _writing(recipe, settings, folder) as write:
             return written(write, form, asked, tell)
 
+    check_whole(adapter, read_writer_facts(adapter))
     made = kept(work / "outcomes.json", WriterOutcome, lambda: measured(adapter, trials))
-    before = kept(
-        work / "before.json", WriterOutcome, lambda: measured(None, trials[:_BEFORE_LIMIT])
-    )
-    scores = {"before": {ALL: writer_summary(before)[ALL]}, "after": writer_summary(made)}
+    before = kept(work / "before.json", WriterOutcome, lambda: measured(None, trials))
+    scores = {"before": writer_summary(before), "after": writer_summary(made)}
     registry = Registry(recipe.adapters or registry_folder(settings.data_dir))
-    refusals: dict[str, str] = {}
-    current = registry.current(recipe.kind) or SHIPPED
-    if current.is_dir() and _same_use(current, adapter):
-        tell(f"register: measuring {current.name}, which is in use, on the same questions")
-        refusals = told(writer_worse(measured(current, trials), made))
+    rival = _rival(registry, adapter, tell)
+    if rival:
+        tell(f"register: measuring {rival.name}, which is in use, on the same questions")
+    refusals = told(writer_worse(measured(rival, trials) if rival else before, made))
     notices = [GEMMA_NOTICE + ".", _CHANGED + "."] if recipe.training.base == EMBEDDED else []
-    files = {
-        RECIPE_FILE: recipe.model_dump_json(indent=2),
-        "data.json": json.dumps({"hash": data_hash(samples), "counts": counts(samples)}, indent=2),
+    texts = {
         "scores.json": scores_json(scores),
         "card.md": writer_card(recipe, counts(samples), minutes, scores, notices, refusals),
     }
     if notices:
-        files[NOTICE_FILE] = GEMMA_NOTICE + "\n"
+        texts[NOTICE_FILE] = GEMMA_NOTICE + "\n"
     embedder = load_embedder(settings)
     held_back = [trial.question for trial in trials if trial.answerable]
     reference((s.question for s in samples), held_back, embedder).save(adapter / REFERENCE_FILE)
-    folder = registry.add(recipe.kind, recipe.name, adapter, files)
-    if not refusals:
-        registry.adopt(recipe.kind, folder)
-    tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
-    return Adapted(folder, refusals)
+    return registered(recipe, registry, adapter, samples, texts, refusals, tell)
 
 
 def teach(
@@ -153,10 +151,20 @@ def _prompt(form: Form, sample: WriterSample) -> str:
     return prompt_text(form, sample.language, sample.passages, sample.question)
 
 
-def _same_use(one: Path, other: Path) -> bool:
-    """Tell whether two adapters are for the same model and prompt, and so are rivals."""
-    uses = [
-        (facts.base, facts.base_sha256, facts.form, facts.prompt_version)
-        for facts in map(read_writer_facts, (one, other))
-    ]
-    return uses[0] == uses[1]
+def _rival(registry: Registry, adapter: Path, tell: Tell) -> Path | None:
+    """Return the writer that is in use for the same model and prompt; a damaged one is none."""
+    for folder in known_writers(registry):
+        try:
+            facts = read_writer_facts(folder)
+            if _use(facts) != _use(read_writer_facts(adapter)):
+                continue
+            check_whole(folder, facts)
+        except ConfigurationError as error:
+            tell(f"register: passed over. {error}")
+            continue
+        return folder
+    return None
+
+
+def _use(facts: WriterFacts) -> tuple[str, str, str, int]:
+    return facts.base, facts.base_sha256, facts.form, facts.prompt_version

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from assistant.adapt.adapter import write_adapter
-from assistant.adapt.batches import Item, encoded
+from assistant.adapt.batches import Item, drawn, encoded
 from assistant.adapt.loop import Found, Loop
 from assistant.adapt.lora import adapted, autocast, lora_tensors
 from assistant.adapt.progress import Tell
@@ -90,7 +90,8 @@ class Trainer(Loop[Item]):
             validation: samples to choose the best state by, of which so many as the recipe says.
         """
         items = encoded(training, self.tokenizer)
-        held = encoded(validation[: self._training.validation_limit], self.tokenizer)
+        some = drawn(validation, self._training.validation_limit, lambda s: (s.question, s.passage))
+        held = encoded(some, self.tokenizer)
         return self.run(items, held)
 
     def loss(self, batch: Sequence[Item]) -> torch.Tensor:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from assistant.adapt.batches import drawn
 from assistant.adapt.causal import Base, adapted_writer, linear_head, write_by
 from assistant.adapt.export import write_writer
 from assistant.adapt.loop import Found, Loop
@@ -64,7 +65,8 @@ class Batch:
     """Rows side by side: tokens, positions and segments (rows, longest), and what to predict.
 
     A segment is 0 for the shared tokens, then one a tail; -1 is padding. ``places`` (n,) are
-    where in the flattened rows the ``targets`` (n,) are predicted.
+    where in the flattened rows the ``targets`` (n,) are predicted, and ``shares`` (n,) what
+    each counts: those of a tail are 1 together.
     """
 
     tokens: torch.Tensor
@@ -72,6 +74,7 @@ class Batch:
     segments: torch.Tensor
     places: torch.Tensor
     targets: torch.Tensor
+    shares: torch.Tensor
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: torch.device) -> Batch:
@@ -81,6 +84,7 @@ class Batch:
         positions, segments = torch.zeros_like(tokens), torch.full_like(tokens, -1)
         places: list[int] = []
         targets: list[int] = []
+        shares: list[float] = []
         for number, row in enumerate(rows):
             start = len(row.shared)
             tokens[number, :start] = torch.tensor(row.shared)
@@ -94,9 +98,10 @@ class Batch:
                 first = number * width + start + len(tail.prompt) - 1
                 places += range(first, first + len(tail.target))
                 targets += tail.target
+                shares += [1 / len(tail.target)] * len(tail.target)
                 start = end
-        parts = (tokens, positions, segments, torch.tensor(places), torch.tensor(targets))
-        return cls(*(part.to(device) for part in parts))
+        predicted = (torch.tensor(each) for each in (places, targets, shares))
+        return cls(*(part.to(device) for part in (tokens, positions, segments, *predicted)))
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """Return what may be attended to (rows, 1, longest, longest): 0, or the least number.
@@ -158,15 +163,23 @@ class WriterTrainer(Loop[Row]):
             validation: samples to choose the best state by, of which so many as the recipe says.
         """
         rows = packed(training, self._base, self._form)
-        held = packed(validation[: self._training.validation_limit], self._base, self._form)
+        some = drawn(validation, self._training.validation_limit, _shared_reading)
+        held = packed(some, self._base, self._form)
+        for counted in ("_head", "_numbers"):  # over the tokens of another training
+            self.__dict__.pop(counted, None)
         if self._training.vocabulary == "seen":
             self._seen = sorted({token for row in [*rows, *held] for token in _tokens(row)})
         return self.run(rows, held)
 
     def loss(self, batch: Sequence[Row]) -> torch.Tensor:
-        """Return the mean cross-entropy of the target tokens."""
+        """Return the cross-entropy of the target tokens, a mean over the mean of each sample.
+
+        Over all tokens alike a refusal of five would hardly count beside a quotation of sixty.
+        """
         read = Batch.of(batch, self.model.device)
-        return functional.cross_entropy(self._logits(read), self._numbered(read.targets))
+        targets = self._numbered(read.targets)
+        each = functional.cross_entropy(self._logits(read), targets, reduction="none")
+        return (each * read.shares).sum() / read.shares.sum()
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """Return the logits over the whole vocabulary where targets are predicted, float32."""
@@ -181,7 +194,7 @@ class WriterTrainer(Loop[Row]):
             rows = [held[place] for place in places]
             with torch.inference_mode():
                 losses.append(float(self.loss(rows)))
-            weights.append(sum(len(tail.target) for row in rows for tail in row.tails))
+            weights.append(sum(len(row.tails) for row in rows))
         whole = sum(weights) or 1
         loss = sum(a * b for a, b in zip(losses, weights, strict=True)) / whole
         samples = [tail.sample for row in held for tail in row.tails][:_WRITTEN]
@@ -236,9 +249,13 @@ class WriterTrainer(Loop[Row]):
 def packed(samples: Sequence[WriterSample], base: Base, form: Form) -> list[Row]:
     """Return the samples as rows: those that follow each other with the same passages share one."""
     rows: list[Row] = []
-    for _, group in groupby(samples, key=lambda s: (s.passages, s.language)):
+    for _, group in groupby(samples, key=_shared_reading):
         rows += _rows(list(group), base, form)
     return rows
+
+
+def _shared_reading(sample: WriterSample) -> tuple[tuple[str, ...], str]:
+    return sample.passages, sample.language
 
 
 def _rows(samples: Sequence[WriterSample], base: Base, form: Form) -> Iterator[Row]:

@@ -13,8 +13,16 @@ from typing import Any, Protocol, TypeVar
 
 from assistant.adapt.collect import Collected, check_allowed, collect
 from assistant.adapt.passages import Library
-from assistant.adapt.recipe import Recipe
-from assistant.adapt.samples import Asked, Sample, counts, read_samples, write_samples
+from assistant.adapt.recipe import ReaderRecipe, Recipe, WriterRecipe
+from assistant.adapt.registry import Registry
+from assistant.adapt.samples import (
+    Asked,
+    Sample,
+    counts,
+    data_hash,
+    read_samples,
+    write_samples,
+)
 from assistant.adapt.watch import Reference
 from assistant.embed import Embedder
 from assistant.errors import ConfigurationError
@@ -123,6 +131,39 @@ def kept(
 def reference(taught: Iterable[str], held_back: Sequence[str], embedder: Embedder) -> Reference:
     """Return what later questions are compared with: those taught, and those held back."""
     return Reference.of(sorted(set(taught)), held_back[:_WATCHED], embedder.embed_question)
+
+
+def registered(
+    recipe: ReaderRecipe | WriterRecipe,
+    registry: Registry,
+    adapter: Path,
+    samples: Sequence[Asked],
+    texts: dict[str, str],
+    refusals: dict[str, str],
+    tell: Tell,
+) -> Adapted:
+    """Keep an adapter in the registry, and put it to use unless it is refused.
+
+    Args:
+        recipe: it was taught by.
+        registry: keeps it.
+        adapter: its folder.
+        samples: it was taught with.
+        texts: further files by their names, such as the card.
+        refusals: why it is not to be used; empty: it is.
+        tell: is told what came of it.
+    """
+    data = {"hash": data_hash(samples), "counts": counts(samples)}
+    files = {
+        RECIPE_FILE: recipe.model_dump_json(indent=2),
+        "data.json": json.dumps(data, indent=2),
+        **texts,
+    }
+    folder = registry.add(recipe.kind, recipe.name, adapter, files)
+    if not refusals:
+        registry.adopt(recipe.kind, folder)
+    tell(f"register: {folder} is {'kept, but not' if refusals else 'now'} in use")
+    return Adapted(folder, refusals)
 
 
 def told(found: dict[str, Difference]) -> dict[str, str]:

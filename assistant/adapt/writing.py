@@ -7,6 +7,7 @@ reads the passages of a bundle once. Deterministic by the recipe's seed. It trai
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -123,7 +124,8 @@ class WriterProcessor:
             for each in shown:
                 pages = [self._cropped([one], rng, rewrite=False) for one in each]
                 rng.shuffle(pages)
-                made += [w for w in self._asked(pages, [sample]) if w.question == sample.question]
+                asked = self._asked(pages, [sample], math.inf)
+                made += [each for each in asked if each.question == sample.question]
         return made
 
     def _bundle(self, samples: Sequence[Sample], copy: int) -> Iterator[WriterSample]:
@@ -188,28 +190,37 @@ class WriterProcessor:
         asked = tuple((s, a + (a >= place), b + (b >= place)) for s, a, b in page.asked)
         return replace(page, sentences=sentences, asked=asked)
 
-    def _asked(self, pages: Sequence[_Page], left_out: Iterable[Sample]) -> Iterator[WriterSample]:
-        """Yield a sample a question that one of the pages answers, or none of them."""
+    def _asked(
+        self, pages: Sequence[_Page], left_out: Iterable[Sample], longest: float = LONGEST_QUOTE
+    ) -> Iterator[WriterSample]:
+        """Yield a sample a question that one of the pages answers, or none of them.
+
+        Of two answers to one question the first is taught: one prompt, one target.
+        """
         form = self._recipe.writing.form
         texts = [page.text for page in pages]
         shown = tuple(
             numbered(n, page.title, page.heading, page.text, prompt_of(form).marks)
             for n, page in enumerate(pages, 1)
         )
+        taught: set[str] = set()
         for place, page in enumerate(pages):
             others = [text for other, text in enumerate(texts) if other != place]
             for sample, first, last in page.asked:
-                if any(crops.holds_answer(text, sample.answers) for text in others):
+                held = any(crops.holds_answer(text, sample.answers) for text in others)
+                if held or sample.question in taught:
                     continue
-                quote = quoted(page.sentences[first : last + 1])
-                if self._count([quote])[0] > LONGEST_QUOTE:
+                meant = page.sentences[first : last + 1]
+                quote = quoted(meant)
+                if self._count([quote])[0] > longest:
                     continue
                 target = f"{quote}[{place + 1}]"
                 if form == "point":
                     pointed = pointer(place + 1, first + 1, last + 1)
-                    if resolved(pointed, shown, sample.language) != target:
+                    if resolved(pointed, shown, sample.language) != quoted(meant, place + 1):
                         continue  # the planted sentence changed how the text divides
                     target = pointed
+                taught.add(sample.question)
                 yield _writer_sample(sample, shown, target, quote)
         missing = {s.question: s for page in pages for s in page.absent}
         missing |= {sample.question: sample for sample in left_out}

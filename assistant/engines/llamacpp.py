@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -21,9 +20,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr, model_validator
 
 from assistant.engines.base import (
-    Evidence,
     WritingEngine,
-    evidence_of,
     plain_messages,
     waiting_chunk,
 )
@@ -31,11 +28,10 @@ from assistant.engines.gguf import known_form
 from assistant.engines.llama_model import Piece, Request
 from assistant.engines.llama_process import LlamaProcess
 from assistant.engines.worker import Waiting, Worker
-from assistant.prompts import PromptName, numbered
+from assistant.prompts import PromptName
 from assistant.settings import Settings
-from assistant.text import detect_language
 from assistant.types import PromptForm
-from assistant.writer import PROMPTS, resolved
+from assistant.writer import PROMPTS
 
 
 class LlamaCppEngine(WritingEngine):
@@ -120,12 +116,7 @@ class LlamaCppEngine(WritingEngine):
             settings.temperature if temperature is None else temperature,
             seed,
         )
-        pieces: Iterator[Piece | Waiting] = self._worker.run(
-            lambda model: model.write(request), cancel, asker
-        )
-        if self._worker.start().writer == "point":
-            pieces = _pointed(pieces, evidence_of(messages))
-        for piece in pieces:
+        for piece in self._worker.run(lambda model: model.write(request), cancel, asker):
             if isinstance(piece, Waiting):
                 yield waiting_chunk(piece.ahead)
             elif piece.text or piece.finish_reason:
@@ -153,23 +144,6 @@ class _Running:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-
-
-def _pointed(pieces: Iterator[Piece | Waiting], evidence: Evidence) -> Iterator[Piece | Waiting]:
-    """Yield what a writer's pointer points at, in place of the pointer."""
-    text = ""
-    for piece in pieces:
-        if isinstance(piece, Waiting):
-            yield piece
-            continue
-        text += piece.text
-        if piece.finish_reason:
-            shown = [
-                numbered(p.marker, p.title, p.heading, p.text, "sentences")
-                for p in evidence.passages
-            ]
-            said = resolved(text, shown, detect_language(evidence.question))
-            yield replace(piece, text=said)
 
 
 def _chunk(piece: Piece, model_name: str) -> ChatGenerationChunk:

@@ -3,7 +3,7 @@
 A writer that `assistant adapt` taught is a LoRA adapter of its base model, which vLLM serves
 under a name of its own: ``vllm serve BASE --enable-lora --lora-modules
 assistant-writer=FOLDER``, with `vllm_model` set to ``assistant-writer``, by which it is also
-known that it wants the prompt it was taught.
+known that it wants the prompt it was taught; one that points is an ``assistant-pointer``.
 
 LangChain's own client does the talking. This module asks the server what it is, gives it the
 prompt in the form its model wants, and makes sure that an answer which was cut off is not taken
@@ -38,7 +38,7 @@ from assistant.errors import (
 from assistant.prompts import PromptName
 from assistant.settings import Settings
 from assistant.types import PromptForm
-from assistant.writer import PROMPTS, SERVED_NAME
+from assistant.writer import PROMPTS, SERVED_NAMES
 
 _CONNECT_TIMEOUT_S = 3.0
 # What a working server says of itself at once; a hung one must not hold up every asker.
@@ -115,8 +115,9 @@ class OpenAICompatibleEngine(WritingEngine):
 
     @property
     def prompt_name(self) -> PromptName:
-        """That of a taught writer, where the server offers one under the name for it."""
-        return PROMPTS["sentence"] if self.served.name == SERVED_NAME else super().prompt_name
+        """That of a taught writer, where the server offers one under a name for it."""
+        form = SERVED_NAMES.get(self.served.name)
+        return PROMPTS[form] if form else super().prompt_name
 
     @property
     def context_tokens(self) -> int:
@@ -164,6 +165,9 @@ class OpenAICompatibleEngine(WritingEngine):
         }
         if stop:
             options["stop"] = stop
+        if served.is_vllm and served.name in SERVED_NAMES:
+            # A penalty in the model's own defaults would keep a writer from copying.
+            options["extra_body"] = {"repetition_penalty": 1.0}
         write = self._chat_pieces if served.form == "chat" else self._completion_pieces
         pieces = write(served, plain_messages(messages), options)
         reason, usage, said = "", None, 0
@@ -197,7 +201,10 @@ class OpenAICompatibleEngine(WritingEngine):
                 "or load it there."
             )
         is_vllm = chosen.owned_by == "vllm"
-        window = getattr(chosen, "max_model_len", None) or self.settings.llm_context
+        # vLLM tells an adapter's window with the model below it.
+        known = [m for m in listed if m.id in (chosen.id, getattr(chosen, "parent", None))]
+        told = [length for m in known if (length := getattr(m, "max_model_len", None))]
+        window = min(told, default=self.settings.llm_context)
         form = await self._form(chosen.id)
         counts = is_vllm and await self._counts(chosen.id)
         return ServedModel(chosen.id, form, int(window), is_vllm, counts)
@@ -233,7 +240,8 @@ class OpenAICompatibleEngine(WritingEngine):
         self, served: ServedModel, messages: list[dict[str, str]], options: dict[str, Any]
     ) -> AsyncIterator[_Piece]:
         if served.is_vllm:  # models that can think aloud are asked not to
-            options["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
+            thinking = {"chat_template_kwargs": {"enable_thinking": False}}
+            options["extra_body"] = options.get("extra_body", {}) | thinking
         async for chunk in self._chat.astream(messages, model=served.name, **options):
             used = chunk.usage_metadata
             yield _Piece(

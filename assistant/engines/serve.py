@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ DEFAULT_URL = "http://127.0.0.1:8000/v1"
 _LOOK_EVERY_S = 1.0
 _LOOK_TIMEOUT_S = 3.0
 _STOP_TIMEOUT_S = 30.0
+# The ranks that vLLM makes room for, and what it does without being told.
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+_DEFAULT_RANK = 16
 _MODULE = "vllm.entrypoints.openai.api_server"
 
 
@@ -60,7 +64,7 @@ def serve_command(settings: Settings, extra: Sequence[str] = ()) -> list[str]:
     address = urlsplit(settings.vllm_base_url or DEFAULT_URL)
     options: dict[str, object] = {
         "model": settings.vllm_serve_model,
-        "served-model-name": settings.vllm_model or settings.vllm_serve_model,
+        "served-model-name": _base_name(settings),
         "host": address.hostname or "127.0.0.1",
         "port": address.port or 8000,
         "tensor-parallel-size": settings.vllm_tensor_parallel,
@@ -75,7 +79,38 @@ def serve_command(settings: Settings, extra: Sequence[str] = ()) -> list[str]:
     if settings.vllm_adapters:
         adapters = [f"{name}={folder}" for name, folder in settings.vllm_adapters.items()]
         command += ["--enable-lora", "--lora-modules", *adapters]
+        rank = max(map(_rank, settings.vllm_adapters.values()))
+        command += ["--max-lora-rank", str(next(r for r in _LORA_RANKS if r >= rank))]
     return [*command, *extra]
+
+
+def _base_name(settings: Settings) -> str:
+    """Return the name that the model itself is served by; ``vllm_model`` may be an adapter's."""
+    own = settings.vllm_model not in settings.vllm_adapters
+    return (own and settings.vllm_model) or settings.vllm_serve_model
+
+
+def _rank(folder: Path) -> int:
+    """Return the rank of the adapter in a folder; vLLM's default for one that it is to fetch.
+
+    Raises:
+        ConfigurationError: the folder holds none that vLLM can take.
+    """
+    if not folder.is_dir():
+        return _DEFAULT_RANK
+    try:
+        rank = int(json.loads((folder / "adapter_config.json").read_text("utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{folder} is no LoRA adapter that vLLM can load ({error}). Correct "
+            "ASSISTANT_VLLM_ADAPTERS: it names folders with an adapter_config.json."
+        ) from None
+    if rank > _LORA_RANKS[-1]:
+        raise ConfigurationError(
+            f"{folder} has rank {rank}, and vLLM takes at most {_LORA_RANKS[-1]}. Teach one of a "
+            "lower rank."
+        )
+    return rank
 
 
 def serve(settings: Settings, extra: Sequence[str], log: Callable[[str], None]) -> int:

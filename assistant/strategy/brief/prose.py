@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from numpy.typing import NDArray
 
 from assistant.citations import Checker, split_stream
-from assistant.engines.base import engine_name, failures_named, prompt_form
+from assistant.engines.base import failures_named, follows_instructions
 from assistant.prompts import load_prompt
 from assistant.strategy.types import Block, Bullets, Heading, Paragraph
 from assistant.text import terms
@@ -37,7 +37,6 @@ _POLARITY = re.compile(
 )
 _MARKS = re.compile(r"\[(?:[AI]?\d+)\]")
 _CLAUSE = re.compile(r"[，。；：,;:]")
-_QUOTES_ONLY = "extractive"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Narrator:
     @property
     def writes(self) -> bool:
         """Whether the model can follow an instruction; one that only completes or quotes cannot."""
-        return prompt_form(self.engine) == "chat" and engine_name(self.engine) != _QUOTES_ONLY
+        return follows_instructions(self.engine)
 
 
 def narrate(blocks: Sequence[Block], language: Language, narrator: Narrator) -> list[Block]:
