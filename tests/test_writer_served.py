@@ -23,6 +23,7 @@ def answers(settings: Settings, questions: list[str]) -> list[Answer]:
 
 
 @pytest.mark.servers
+@pytest.mark.enable_socket
 def test_vllm_answers_as_llama_cpp_does(tmp_path: Path) -> None:
     cases = [case for case in load_cases([CASES]) if not case.history and case.facts]
     questions = [case.question for case in cases[:: len(cases) // ASKED]][:ASKED]

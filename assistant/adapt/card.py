@@ -10,6 +10,7 @@ from assistant.adapt.measure import Scores
 from assistant.adapt.measure_writer import WriterScores
 from assistant.adapt.recipe import ReaderRecipe, Recipe, WriterRecipe
 from assistant.reader import Calibration
+from assistant.writer import Form
 from evals.stats import Mean
 
 _LIMITS = """\
@@ -21,13 +22,22 @@ _LIMITS = """\
 """
 
 
-_WRITER_LIMITS = """\
+_WRITER_LIMITS: dict[Form, str] = {
+    "sentence": """\
 - It was taught one prompt, and writes what that asks for: sentences of one passage, cited, or
   that the documents do not say. It neither joins passages nor computes.
 - The figures are of held-back questions of the same sets; other texts may be harder.
 - It may miscopy a number or a name. Use it with the product's check of citations.
 - It fits the model it was taught on and no other.
-"""
+""",
+    "point": """\
+- It was taught one prompt, and names what that asks for: sentences of one passage, or that none
+  answers. It neither joins passages nor computes, and words nothing.
+- The figures are of held-back questions of the same sets; other texts may be harder, tables above
+  all: it was taught with few.
+- It fits the model it was taught on and no other.
+""",
+}
 _MEASURES = {
     "F1": "f1",
     "holds the answer": "found",
@@ -125,7 +135,7 @@ def writer_card(
         "",
         *rows,
         "",
-        *_end(recipe, _WRITER_LIMITS, notices, refusals),
+        *_end(recipe, _WRITER_LIMITS[recipe.writing.form], notices, refusals),
     ]
     return "\n".join(lines)
 
