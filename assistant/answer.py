@@ -262,23 +262,14 @@ class Answerer:
         while not isinstance(first, str):
             yield first
             first = next(pieces, "")
-        said: Iterator[str] = split_stream(ask.understood(chain([first], pieces)))
-        if ask.points:
-            said = chain(said, self._quotations(ask))
-        for sentence in said:
-            if declines(sentence):
+        for sentence in split_stream(ask.understood(chain([first], pieces))):
+            if declines(sentence) and not isinstance(engine, ExtractiveEngine):
                 turn.refused = not turn.text
                 return
-            if turn.cut_off and not ends_sentence(sentence):
-                continue
-            with turn.timed("check"):
-                checked = checker.check(sentence)
-            if checked:
-                yield turn.add(_joined(turn, checked))
-
-    def _quotations(self, ask: Ask) -> Iterator[str]:
-        """Yield what the engine without a model would quote."""
-        yield from quotations(ask.evidence, self._embedder, self._steers)
+            yield from _checked(turn, checker, sentence)
+        if ask.points:
+            for sentence in quotations(ask.evidence, self._embedder, self._steers):
+                yield from _checked(turn, checker, sentence)
 
     def _generate(
         self,
@@ -325,6 +316,16 @@ class Answerer:
 def _asker(engine: BaseChatModel, principal: Principal) -> dict[str, Any]:
     """Return who asks, for engines in which askers take turns."""
     return {"asker": principal.user_id} if isinstance(engine, Engine) else {}
+
+
+def _checked(turn: _Turn, checker: Checker, sentence: str) -> Iterator[AnswerEvent]:
+    """Yield a whole sentence with its citation, if a passage supports it."""
+    if turn.cut_off and not ends_sentence(sentence):
+        return
+    with turn.timed("check"):
+        checked = checker.check(sentence)
+    if checked:
+        yield turn.add(_joined(turn, checked))
 
 
 def _joined(turn: _Turn, checked: Checked) -> str:

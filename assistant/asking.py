@@ -59,11 +59,10 @@ class Ask:
         self._topic = topic
         self.stop = list(self._prompt.stop) or None
         self.points = self._prompt.marks == "sentences"
-        shown = self._fit(engine, hits, settings)
-        self._shown = [excerpted(hit) for hit in shown] if self._prompt.excerpts else shown
-        self.passages = shown
-        if self.points and shown:
-            self.passages = [*shown, *(h for h in hits[: settings.max_passages] if h not in shown)]
+        whole, self._shown = self._fitting(engine, hits, settings)
+        self.passages = whole
+        if self.points and whole:
+            self.passages = [*whole, *(h for h in hits[: settings.max_passages] if h not in whole)]
 
     @property
     def evidence(self) -> Evidence:
@@ -84,19 +83,19 @@ class Ask:
         return attach_evidence(self._prompt.messages(self._language, **values), self.evidence)
 
     def understood(self, pieces: Iterator[str]) -> Iterator[str]:
-        """Yield what was written; of a writer that only points, the sentence it points at.
-
-        Where a reader has found the words already only a refusal is left of that.
-        """
+        """Yield what was written; of a writer that only points, nothing but a refusal."""
         if not self.points:
             yield from pieces
             return
         shown = number_passages(self._shown, self._prompt.marks)
         pointed = resolved("".join(pieces), shown, self._language)
-        if declines(pointed) or not answering(self.passages):
+        if declines(pointed):
             yield pointed
 
-    def _fit(self, engine: BaseChatModel, hits: Sequence[Hit], settings: Settings) -> list[Hit]:
+    def _fitting(
+        self, engine: BaseChatModel, hits: Sequence[Hit], settings: Settings
+    ) -> tuple[list[Hit], list[Hit]]:
+        """Return the hits to show, whole, and as they are shown."""
         prompt = self._prompt
         fixed = sum(
             count_tokens(engine, str(message.content))
@@ -104,9 +103,12 @@ class Ask:
         )
         budget = context_tokens(engine) - settings.max_answer_tokens - fixed - _MARGIN
         most = min(prompt.most_passages or settings.max_passages, settings.max_passages)
+        whole = list(hits[:most])
         if prompt.excerpts:
-            hits = answering(hits[:most]) or hits
-        return fit(hits[:most], budget, lambda text: count_tokens(engine, text), prompt.marks)
+            whole = answering(whole) or whole
+        cut = [excerpted(hit) for hit in whole] if prompt.excerpts else whole
+        shown = fit(cut, budget, lambda text: count_tokens(engine, text), prompt.marks)
+        return whole[: len(shown)], shown
 
 
 def _filled(prompt: Prompt, passages: str, question: str, hint: str) -> dict[str, str]:

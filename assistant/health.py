@@ -70,4 +70,4 @@ def _lost(embedder: Embedder, reading: ReadingStage, settings: Settings) -> Iter
     if reading.problem:
         yield f"No passage is read for the answer's words. {reading.problem}"
     if idle := idle_writer(settings):
-        yield f"The language model writes without the adapter it was given. {idle}"
+        yield f"The writer that was put to use is not used. {idle}"

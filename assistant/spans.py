@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from assistant.ingest.chunk import indexed_text
-from assistant.text import content_terms, figures, fold, sentence_spans, terms
+from assistant.text import (
+    content_terms,
+    detect_language,
+    figures,
+    fold,
+    sentence_spans,
+    terms,
+)
 from assistant.types import Hit, Reading
 
 # A probability below which what the reader points at is a guess, not a find.
@@ -135,12 +142,18 @@ def conflict(question: str, hits: Iterable[Hit]) -> tuple[Support, Support] | No
 
 
 def _asked_of(question: str, support: Support) -> bool:
-    """Tell whether a quoted sentence, below its headings, is about what is asked."""
+    """Tell whether a quoted sentence, below its headings, is about what is asked.
+
+    Between two languages terms do not tell, and only the figures must be there.
+    """
     document, chunk = support.hit.document, support.hit.chunk
     said = indexed_text(document.title, chunk.heading, support.quote)
+    if not figures(question) <= figures(said):
+        return False
+    if detect_language(question) != detect_language(support.quote):
+        return True
     asked = set(content_terms(question))
-    enough = len(asked & set(terms(said))) >= _ENOUGH_ASKED * len(asked)
-    return enough and figures(question) <= figures(said)
+    return len(asked & set(terms(said))) >= _ENOUGH_ASKED * len(asked)
 
 
 def _shared(one: Support, other: Support) -> bool:

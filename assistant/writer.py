@@ -159,12 +159,13 @@ def known_writers(registry: Registry) -> list[Path]:
 
 
 def idle_writer(settings: Settings) -> str:
-    """Return why the writer that was put to use cannot write; ``""`` where it can, or none was."""
+    """Return why the writer that was put to use is not used; ``""`` where it is, or none was."""
     try:
         current = Registry(registry_folder(settings.data_dir)).current(KIND)
         if current is None or settings.writer == "off":
             return ""
         facts = read_writer_facts(current)
+        check_whole(current, facts)
     except ConfigurationError as error:
         return str(error)
     if facts.prompt_version == prompt_of(facts.form).version:
@@ -196,6 +197,6 @@ def check_whole(folder: Path, facts: WriterFacts) -> None:
     adapter, wanted = folder / ADAPTER_FILE, facts.adapter_sha256
     if wanted and not (adapter.is_file() and sha256_of(adapter) == wanted):
         raise ConfigurationError(
-            f"{adapter} is gone or damaged. Go back to the writer before it: assistant "
+            f"{adapter} is gone or damaged. Delete its folder, or go back: assistant "
             "adapt roll-back writer; or set ASSISTANT_WRITER to `off`."
         )

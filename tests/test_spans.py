@@ -149,6 +149,15 @@ def test_a_conflict_names_both_passages() -> None:
     assert [support.hit.document.id for support in found] == ["a", "c"]
 
 
+def test_between_languages_only_figures_tell_what_a_sentence_is_about() -> None:
+    hits = [
+        read_hit("Logs are kept for 180 days.", "180 days"),
+        read_hit("We keep logs for 90 days.", "90 days", name="b"),
+    ]
+    assert conflict("日志要保存多久？", hits) is not None
+    assert conflict("SRV-01的日志要保存多久？", hits) is None
+
+
 @pytest.mark.parametrize(
     ("question", "other"),
     [

@@ -146,7 +146,7 @@ def test_a_writer_that_was_taught_an_earlier_prompt_is_told_of(
     assert idle_writer(settings.model_copy(update={"writer": "off"})) == ""
     with Assistant(settings) as assistant:
         (note,) = [note for note in assistant.health().notes if "own-2" in note]
-        assert "writes without the adapter" in note and "assistant adapt run" in note
+        assert "is not used" in note and "assistant adapt run" in note
         Registry(registry_folder(settings.data_dir)).roll_back("writer")
         assert not any("writes without" in note for note in assistant.health().notes)
     (current / FACTS_FILE).write_text("{}", "utf-8")

@@ -48,6 +48,7 @@ from assistant.errors import ConfigurationError
 from assistant.model_files import EMBEDDED
 from assistant.settings import Settings
 from assistant.writer import (
+    SHIPPED,
     Form,
     WriterFacts,
     check_whole,
@@ -57,7 +58,7 @@ from assistant.writer import (
     read_writer_facts,
 )
 
-NOTICE_FILE = "NOTICE"
+NOTICE_FILE, TERMS_FILE = "NOTICE", "GEMMA_TERMS.txt"
 # Section 3.1 of the terms asks for this very sentence in a file of this name.
 GEMMA_NOTICE = (
     "Gemma is provided under and subject to the Gemma Terms of Use found at "
@@ -98,6 +99,7 @@ def adapt_writer(recipe: WriterRecipe, settings: Settings, work: Path, tell: Tel
     }
     if notices:
         texts[NOTICE_FILE] = GEMMA_NOTICE + "\n"
+        texts[TERMS_FILE] = (SHIPPED / TERMS_FILE).read_text("utf-8")
     embedder = load_embedder(settings)
     held_back = [trial.question for trial in trials if trial.answerable]
     reference((s.question for s in samples), held_back, embedder).save(adapter / REFERENCE_FILE)

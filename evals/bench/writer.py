@@ -17,11 +17,11 @@ from pathlib import Path
 
 from assistant.engines.gguf import EMBEDDED
 from assistant.engines.llama_child import open_model
-from assistant.engines.llama_model import LlamaModel, Request
+from assistant.engines.llama_model import LlamaModel
 from assistant.prompts import numbered
 from assistant.settings import Settings, data_folder
 from assistant.types import Language
-from assistant.writer import SHIPPED, prompt_text
+from assistant.writer import SHIPPED, Form, prompt_of, prompt_text, read_writer_facts
 
 ASKED: dict[Language, str] = {
     "zh": "引入大语言模型之前，公司需要做好哪些准备？",
@@ -48,7 +48,9 @@ def main() -> None:
     asked = parser.parse_args()
     settings = Settings(llm_model=EMBEDDED, llm_form="completion")
     with closing(open_model(settings)) as plain, closing(open_model(settings, asked.writer)) as own:
-        turns = [(rate(plain, prompt), rate(own, prompt)) for prompt in prompts() * asked.rounds]
+        form = read_writer_facts(asked.writer).form
+        asked_by = prompts(form) * asked.rounds
+        turns = [(rate(plain, prompt), rate(own, prompt)) for prompt in asked_by]
     for name in ("read", "written"):
         pairs = [(getattr(a, name), getattr(b, name)) for a, b in turns]
         without, within = (statistics.median(values) for values in zip(*pairs, strict=True))
@@ -56,28 +58,34 @@ def main() -> None:
         print(f"{name}: {without:.1f} tokens/s without, {within:.1f} with; ratio {ratio:.3f}")
 
 
-def prompts() -> list[str]:
-    """Return a prompt in each language, as a writer is asked."""
+def prompts(form: Form) -> list[str]:
+    """Return a prompt in each language, as a writer of a form is asked."""
     made = []
     for language, question in ASKED.items():
         files = sorted((data_folder("knowledge") / "guidance" / language).glob("*.md"))[:PASSAGES]
         texts = [file.read_text("utf-8")[: PASSAGE_CHARS[language]] for file in files]
-        shown = [numbered(n, "", (), text) for n, text in enumerate(texts, 1)]
-        made.append(prompt_text("sentence", language, shown, question))
+        marks = prompt_of(form).marks
+        shown = [numbered(n, "", (), text, marks) for n, text in enumerate(texts, 1)]
+        made.append(prompt_text(form, language, shown, question))
     return made
 
 
 def rate(model: LlamaModel, prompt: str) -> Rate:
-    """Return how fast a model reads a prompt it does not know, and writes upon it."""
-    list(model.write(Request([{"role": "user", "content": "."}], (), 1, 0.0, 0)))  # forgets it
-    request = Request([{"role": "user", "content": prompt}], (), WRITTEN, 0.0, 0)
+    """Return how fast a model reads a prompt it does not know, and goes on from there.
+
+    A writer that points ends after three tokens, so the tokens that follow are given to it, one
+    at a time, as its own would be.
+    """
+    tokens = model.tokens([{"role": "user", "content": prompt}])
+    llama = model._llama
+    llama.reset()
     began = time.perf_counter()
-    pieces = [(piece, time.perf_counter()) for piece in model.write(request)]
-    last, ended = pieces[-1]
-    assert last.usage
-    read, written, _ = last.usage
-    first = pieces[-1 - written][1]  # before it come the pieces of batches read, after it the end
-    return Rate(read / (first - began), (written - 1) / (ended - first))
+    llama.eval(tokens)
+    read = time.perf_counter()
+    for token in tokens[:WRITTEN]:
+        llama.eval([token])
+    ended = time.perf_counter()
+    return Rate(len(tokens) / (read - began), WRITTEN / (ended - read))
 
 
 if __name__ == "__main__":
