@@ -15,14 +15,15 @@ from assistant.writer import SHIPPED, read_writer_facts, served_name
 from evals.case import CASES, load_cases
 
 ASKED = 20
-ALIKE = 17  # vLLM computes in half precision, llama.cpp on quantized weights
+ALIKE = 16  # vLLM computes in half precision, llama.cpp on quantized weights
 
 
 def asks(engine: Engine, settings: Settings) -> list[Ask]:
     """Return questions of the cases, a fifth of them without an answer, on what is found."""
     cases = [case for case in load_cases([CASES]) if not case.history and not case.groups]
-    chosen = [case for case in cases if case.facts][:: len(cases) // 16][:16]
-    chosen += [case for case in cases if case.expect == "refuse"][:: ASKED // 4][: ASKED - 16]
+    told = [case for case in cases if case.facts]
+    untold = [case for case in cases if case.expect == "refuse"]
+    chosen = told[:: len(told) // 16][:16] + untold[:: len(untold) // 4][:4]
     with Assistant(settings) as assistant:
         assistant.ingest(data_folder("knowledge"))
         return [
@@ -57,3 +58,5 @@ def test_vllm_writes_as_llama_cpp_does(tmp_path: Path) -> None:
     assert len(ours) == ASKED
     assert len(set(ours)) > 3
     assert alike >= ALIKE
+    judged = [(one == "0") == (other == "0") for one, other in zip(ours, theirs, strict=True)]
+    assert sum(judged) >= ASKED - 1
