@@ -271,12 +271,7 @@ class Answerer:
             for sentence in quotations(ask.evidence, self._embedder, self._steers):
                 yield from _checked(turn, checker, sentence)
 
-    def _generate(
-        self,
-        turn: _Turn,
-        engine: BaseChatModel,
-        ask: Ask,
-    ) -> Iterator[Any]:
+    def _generate(self, turn: _Turn, engine: BaseChatModel, ask: Ask) -> Iterator[Any]:
         """Yield the place in line while the engine serves others, then text and nothing else."""
         pieces = engine.stream(ask.messages(), stop=ask.stop, **_asker(engine, turn.principal))
         while True:

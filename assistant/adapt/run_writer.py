@@ -155,10 +155,11 @@ def _prompt(form: Form, sample: WriterSample) -> str:
 
 def _rival(registry: Registry, adapter: Path, tell: Tell) -> Path | None:
     """Return the writer that is in use for the same model and prompt; a damaged one is none."""
+    use = _use(read_writer_facts(adapter))
     for folder in known_writers(registry):
         try:
             facts = read_writer_facts(folder)
-            if _use(facts) != _use(read_writer_facts(adapter)):
+            if _use(facts) != use:
                 continue
             check_whole(folder, facts)
         except ConfigurationError as error:
